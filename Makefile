@@ -1,0 +1,61 @@
+# The same words people and CI use. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.requirements.sha256
+
+export DATA_DIR PORT
+
+.PHONY: help venv serve demo test lint types contracts checks tests format lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: ## Create or refresh .venv from the hash-locked requirements
+	@if ! sha256sum --check --status $(STAMP) 2>/dev/null; then \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+			|| { echo "Python 3.11 or newer is needed; name one with PYTHON=…" >&2; exit 1; }; \
+		echo "installing the locked requirements into $(VENV) …"; \
+		$(PYTHON) -m venv $(VENV) \
+			&& $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+				-r requirements/development.txt \
+			&& sha256sum requirements/development.txt > $(STAMP); \
+	fi
+
+serve: venv ## Run the whole service on this machine until Ctrl-C (local mode)
+	@exec $(PY) -m local.serve
+
+demo: venv ## Show the main job on real input: several receivers, a failing one, every attempt on record
+	@exec $(PY) -m demo
+
+test: lint types contracts checks tests ## Everything CI checks
+
+lint: venv ## Format and lint
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: venv ## Strict type check
+	RUNHOOKS_MODE=test $(VENV)/bin/mypy
+
+contracts: venv ## Who may import whom
+	$(VENV)/bin/lint-imports
+
+checks: venv ## Missing migrations and Django's deployment checks
+	$(PY) -m local.checks
+
+tests: venv ## All tests, in random order
+	$(PY) -m pytest
+
+format: venv ## Rewrite files in the project's format
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lock: venv ## Resolve requirements/*.in again (needs uv)
+	cd requirements && for name in production development; do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+			--no-header --no-annotate --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt; \
+	done
+
+clean: ## Remove the virtual environment, caches and local data
+	rm -rf $(VENV) .data build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles

@@ -1,0 +1,134 @@
+"""Deliveries: found, read with their body and attempts, replayed and cancelled."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html_join
+
+from delivery import services
+from delivery.admin import shown
+from delivery.admin.filters import CreatedFilter, StateFilter, search_deliveries
+from delivery.models import Delivery
+from subscriptions.admin.base import ReadOnlyAdmin
+from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter
+from webhooks_project.errors import Conflict
+
+ATTEMPTS_SHOWN_MAX = 100
+REPLAYS_SHOWN_MAX = 20
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("id", "state_and_reason", "event_type", "organization", "url", "attempts", "last_status_code"),
+        *("next_attempt_at", "created_at"),
+    )
+    list_select_related = ("event", "organization")
+    list_filter = (StateFilter, CreatedFilter, "lane", "is_test", OrganizationFilter, SubscriptionFilter)
+    search_fields = ("id",)
+    search_help_text = (
+        "Exact id of a delivery, event, run or subscription, a webhook-id, or the beginning of the URL."
+    )
+    ordering = ("-id",)
+    actions = ("replay", "cancel")
+    page_actions = ("replay", "cancel")
+    change_form_template = "admin/delivery/delivery/change_form.html"
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    *("id", "state_and_reason", "event", "organization", "subscription", "url", "webhook_id"),
+                    *("attempts", "last_status_code", "next_attempt_at", "created_at", "finished_at"),
+                    *("is_test", "replay_of", "replayed_as"),
+                )
+            },
+        ),
+        (
+            "Machinery",
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    *("lane", "callback", "once", "claim_number", "lease_until", "nudged_at", "nudges"),
+                ),
+            },
+        ),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [name for _, options in self.fieldsets for name in options["fields"]]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        term = search_term.strip()
+        return (search_deliveries(queryset, term) if term else queryset), False
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            log = list(obj.attempt_log.order_by("-id")[:ATTEMPTS_SHOWN_MAX])
+            context["body"] = shown.body(bytes(obj.body.body))
+            context["payload_format"] = obj.body.payload_format
+            context["attempts"] = [
+                {
+                    "facts": attempt,
+                    "request_headers": shown.pairs(attempt.request_headers),
+                    "response_headers": shown.pairs(attempt.response_headers),
+                }
+                for attempt in reversed(log)
+            ]
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    @admin.display(description="state")
+    def state_and_reason(self, delivery: Delivery) -> str:
+        sending = (
+            delivery.finished_at is None and delivery.lease_until and delivery.lease_until > timezone.now()
+        )
+        state = f"{delivery.state}, sending now" if sending else delivery.state
+        return f"{state} ({delivery.reason})" if delivery.reason else state
+
+    @admin.display(description="event type")
+    def event_type(self, delivery: Delivery) -> str:
+        return delivery.event.type
+
+    @admin.display(description="replayed as")
+    def replayed_as(self, delivery: Delivery) -> str:
+        # By the event, which has an index: a replay is of the same event.
+        replays = Delivery.objects.filter(event=delivery.event_id, replay_of=delivery.id).order_by("id")
+        ids = replays.values_list("id", flat=True)[:REPLAYS_SHOWN_MAX]
+        links = ((reverse("admin:delivery_delivery_change", args=[id_]), id_) for id_ in ids)
+        return format_html_join(", ", '<a href="{}">{}</a>', links) or "-"
+
+    @admin.action(description="Replay", permissions=["operate"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        chosen: list[Delivery] = self.bounded(request, queryset)
+        replayed = {copy.replay_of_id for copy in services.replay_many(chosen)}
+        skipped = [delivery for delivery in chosen if delivery.id not in replayed]
+        refusals = [services.why_not_replayable(delivery) or "it was replayed" for delivery in skipped[:1]]
+        self.report(
+            request,
+            "Replayed",
+            [delivery for delivery in chosen if delivery.id in replayed],
+            refusals * len(skipped),
+        )
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        def work(delivery: Delivery) -> None:
+            if delivery.finished_at is not None:
+                raise Conflict(f"the delivery is {delivery.state} already")
+            services.cancel(organization=delivery.organization, delivery_id=delivery.id)
+
+        self.do_each(request, self.bounded(request, queryset), work, "Cancelled")

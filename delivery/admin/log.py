@@ -1,0 +1,150 @@
+"""What the service has written down: events, bodies, attempts, and its sign of life."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, Func, IntegerField, Q, QuerySet
+from django.http import HttpRequest
+
+from delivery.admin import shown
+from delivery.admin.filters import (
+    CreatedFilter,
+    ErrorFilter,
+    EventTypeFilter,
+    StatusFilter,
+    events_of,
+    search_deliveries,
+    uuid_or_none,
+)
+from delivery.models import Attempt, Canary, Delivery, Event, EventBody
+from subscriptions.admin.base import ReadOnlyAdmin
+from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter, whole_number
+
+DELIVERIES_FOUND_MAX = 1_000
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "type",
+        "event_id",
+        "organization",
+        "subject",
+        "recipients",
+        "is_test",
+        "occurred_at",
+    )
+    list_select_related = ("organization",)
+    list_filter = (CreatedFilter, "is_test", EventTypeFilter, OrganizationFilter)
+    search_fields = ("id",)
+    search_help_text = "Exact id of an event or run."
+    ordering = ("-id",)
+    fields = (
+        *("id", "type", "event_id", "organization", "source", "subject", "is_test", "recipients"),
+        *("occurred_at", "created_at"),
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(Q(id__in=events_of(term)) | Q(id=uuid_or_none(term))), False
+
+
+@admin.register(EventBody)
+class EventBodyAdmin(ReadOnlyAdmin):
+    list_display = ("id", "payload_format", "event", "size")
+    list_select_related = ("event",)
+    list_filter = (CreatedFilter, "payload_format")
+    search_fields = ("id",)
+    search_help_text = "Exact id of a body, event or run."
+    ordering = ("-id",)
+    fields = ("id", "event", "payload_format", "size", "text")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EventBody]:
+        size = Func(F("body"), function="octet_length", output_field=IntegerField())
+        rows: QuerySet[EventBody] = super().get_queryset(request).defer("body").annotate(size=size)
+        return rows
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[EventBody], search_term: str
+    ) -> tuple[QuerySet[EventBody], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        key = uuid_or_none(term)
+        return queryset.filter(Q(event_id__in=events_of(term)) | Q(id=key) | Q(event_id=key)), False
+
+    @admin.display(description="bytes")
+    def size(self, body: Any) -> int:
+        return int(body.size)
+
+    @admin.display(description="body")
+    def text(self, body: EventBody) -> str:
+        return shown.preformatted(shown.body(bytes(body.body)).text)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("id", "number", "success", "status_code", "error_class", "event_type", "organization", "url"),
+        *("duration_ms", "created_at"),
+    )
+    list_select_related = ("organization",)
+    list_filter = (
+        *("success", StatusFilter, ErrorFilter, CreatedFilter, "is_test"),
+        *(OrganizationFilter, SubscriptionFilter),
+    )
+    search_fields = ("id",)
+    search_help_text = (
+        "Exact id of an attempt, delivery, event, run or subscription, or the beginning of the URL."
+    )
+    ordering = ("-id",)
+    fields = (
+        *("id", "delivery", "number", "success", "status_code", "error_class", "error_message", "late"),
+        *("organization", "subscription", "event_id", "event_type", "url", "is_test", "duration_ms"),
+        *("created_at", "next_retry_at", "sent_headers", "answered_headers", "answered_body"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        return super().get_queryset(request).defer("request_headers", "response_headers", "response_body")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Attempt], search_term: str
+    ) -> tuple[QuerySet[Attempt], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.startswith(("http://", "https://")):
+            return queryset.filter(url__startswith=term), False
+        if (number := whole_number(term)) is not None:
+            return queryset.filter(subscription_id=number), False
+        # The log itself has no index by event: its deliveries have.
+        found = search_deliveries(Delivery.objects.all(), term).order_by("-id")
+        ids = list(found.values_list("id", flat=True)[:DELIVERIES_FOUND_MAX])
+        return queryset.filter(Q(delivery_id__in=ids) | Q(id=uuid_or_none(term))), False
+
+    @admin.display(description="request headers")
+    def sent_headers(self, attempt: Attempt) -> str:
+        return _headers(attempt.request_headers)
+
+    @admin.display(description="response headers")
+    def answered_headers(self, attempt: Attempt) -> str:
+        return _headers(attempt.response_headers)
+
+    @admin.display(description="response body")
+    def answered_body(self, attempt: Attempt) -> str:
+        return "-" if attempt.response_body is None else shown.preformatted(attempt.response_body)
+
+
+@admin.register(Canary)
+class CanaryAdmin(ReadOnlyAdmin):
+    list_display = ("__str__",)
+    fields = ("seen_at",)
+
+
+def _headers(headers: Any) -> str:
+    return shown.preformatted("\n".join(f"{name}: {value}" for name, value in shown.pairs(headers)))

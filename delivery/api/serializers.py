@@ -1,0 +1,141 @@
+"""Shapes of deliveries, their attempts, the log of seed 001, and custom events."""
+
+import re
+from typing import Any
+
+from rest_framework import serializers
+
+from delivery.models import Attempt, Delivery, Event
+from delivery.states import State
+from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField
+from subscriptions.api.serializers import RefusesUnknownFields, names
+from subscriptions.event_types import NAME_MAX_CHARACTERS, is_custom_name
+
+# `webhook-id` is joined with full stops when it is signed, so an id must not hold one.
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class LogOutput(serializers.ModelSerializer[Attempt]):
+    """One attempt, as seed 001's delivery logs show it."""
+
+    attempt = serializers.IntegerField(source="number")
+    status = serializers.SerializerMethodField()
+    error_message = serializers.SerializerMethodField()
+    next_retry_at = serializers.DateTimeField()
+
+    class Meta:
+        model = Attempt
+        fields = (
+            "id subscription_id event_id event_type url attempt status status_code response_body "
+            "error_message duration_ms is_test created_at next_retry_at"
+        ).split()
+
+    def get_status(self, attempt: Attempt) -> str:
+        return "success" if attempt.success else "failed"
+
+    def get_error_message(self, attempt: Attempt) -> str | None:
+        return attempt.error_message or None
+
+
+class AttemptOutput(LogOutput):
+    """The same with everything that is on record."""
+
+    delivery_id = serializers.UUIDField()
+
+    class Meta(LogOutput.Meta):
+        fields = [
+            *LogOutput.Meta.fields,
+            *"delivery_id error_class request_headers response_headers late".split(),
+        ]
+
+
+class DeliveryOutput(serializers.ModelSerializer[Delivery]):
+    """One event for one target."""
+
+    event_id = serializers.CharField(source="event.event_id")
+    event_type = serializers.CharField(source="event.type")
+
+    class Meta:
+        model = Delivery
+        fields = (
+            "id event_id event_type webhook_id subscription_id url state reason attempts "
+            "last_status_code is_test replay_of lane created_at next_attempt_at finished_at"
+        ).split()
+
+
+class DeliveryStory(DeliveryOutput):
+    """A delivery with its attempts, oldest first."""
+
+    attempt_log = AttemptOutput(many=True)
+
+    class Meta(DeliveryOutput.Meta):
+        fields = [*DeliveryOutput.Meta.fields, "attempt_log"]
+
+
+class EventStory(serializers.ModelSerializer[Event]):
+    """An event with its deliveries and their attempts."""
+
+    deliveries = DeliveryStory(many=True)
+
+    class Meta:
+        model = Event
+        fields = ["event_id", "type", "occurred_at", "created_at", "recipients", "is_test", "deliveries"]
+
+
+class DeliveryFilter(serializers.Serializer[Any]):
+    """Filters of the list of deliveries."""
+
+    state = serializers.ChoiceField(choices=names(State), required=False)
+    subscription_id = serializers.IntegerField(required=False)
+    event_type = StrictCharField(required=False, max_length=NAME_MAX_CHARACTERS)
+    event_id = StrictCharField(required=False, max_length=64)
+
+
+class LogFilter(serializers.Serializer[Any]):
+    """The filter of seed 001's logs."""
+
+    event_type = StrictCharField(required=False, max_length=NAME_MAX_CHARACTERS)
+
+
+class ReplayInput(RefusesUnknownFields):
+    """`new_id`: let the receiver take it for a new event."""
+
+    new_id = StrictBooleanField(required=False)
+
+
+class TestOutput(serializers.Serializer[Any]):
+    """What became of a test event."""
+
+    event_id = serializers.CharField()
+    delivery_id = serializers.UUIDField()
+    success = serializers.BooleanField(allow_null=True)
+    status_code = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+
+
+class EventInput(RefusesUnknownFields):
+    """A custom event of the platform."""
+
+    event_type = StrictCharField(max_length=NAME_MAX_CHARACTERS)
+    data = JSONObjectField()  # type: ignore[assignment]  # a declared field, not the property
+    event_id = StrictCharField(required=False, max_length=64)
+
+    def validate_event_type(self, name: str) -> str:
+        if not is_custom_name(name):
+            raise serializers.ValidationError(
+                "A custom type is dotted letters, digits and _ outside 'workflow.' and 'subscription.'.",
+                code="unknown_event_type",
+            )
+        return name
+
+    def validate_event_id(self, event_id: str) -> str:
+        if not _EVENT_ID.fullmatch(event_id):
+            raise serializers.ValidationError("1 to 64 letters, digits, _ or -.", code="bad_id")
+        return event_id
+
+
+class EventAccepted(serializers.Serializer[Any]):
+    """The event's id and how many deliveries it made."""
+
+    event_id = serializers.CharField()
+    subscriptions = serializers.IntegerField(source="recipients")

@@ -1,0 +1,114 @@
+"""Deliveries, the logs and tests of subscriptions, and custom events."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from delivery import selectors, services
+from delivery.api import serializers as shapes
+from delivery.models import Attempt
+from subscriptions.api.base import OrganizationViewSet, page, valid
+from subscriptions.api.views import PAGING
+from subscriptions.models import Scope
+from subscriptions.selectors import subscription_get
+
+EVENT_TYPE = OpenApiParameter("event_type", str, description="only of this event type")
+
+
+class SubscriptionLogsViewSet(OrganizationViewSet):
+    """Logs and tests of webhook subscriptions (seed 001)."""
+
+    read_scope = Scope.DELIVERIES_READ
+    write_scope = Scope.WEBHOOKS_WRITE
+
+    @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=shapes.LogOutput(many=True))
+    def logs(self, request: Request, subscription_id: int) -> Response:
+        """Every attempt for one subscription, retries included, newest first."""
+        subscription = subscription_get(self.organization, subscription_id)
+        rows = selectors.attempts(self.organization).filter(subscription_id=subscription.pk)
+        return page(request, "logs", self._filtered(rows), shapes.LogOutput)
+
+    @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=shapes.LogOutput(many=True))
+    def all_logs(self, request: Request) -> Response:
+        """Every attempt of the organization, newest first; those of deleted subscriptions stay."""
+        rows = selectors.attempts(self.organization)
+        return page(request, "logs", self._filtered(rows), shapes.LogOutput)
+
+    @extend_schema(request=None, responses={200: shapes.TestOutput, 202: shapes.TestOutput})
+    def test(self, request: Request, subscription_id: int) -> Response:
+        """Send a made-up `workflow.completed` and wait for its one attempt.
+
+        202 without an outcome if that takes too long; the delivery then shows it later.
+        """
+        with services.one_waiting_place():
+            subscription = subscription_get(self.organization, subscription_id)
+            delivery = services.send_test(organization=self.organization, subscription_id=subscription_id)
+            attempt = services.wait_for_attempt(delivery, seconds=services.test_wait_seconds(subscription))
+        outcome: dict[str, Any] = {
+            "event_id": delivery.event.event_id,
+            "delivery_id": delivery.id,
+            "success": attempt and attempt.success,
+            "status_code": attempt and attempt.status_code,
+            "error": (attempt and attempt.error_message) or None,
+        }
+        code = status.HTTP_202_ACCEPTED if attempt is None else status.HTTP_200_OK
+        return Response(shapes.TestOutput(outcome).data, status=code)
+
+    def _filtered(self, rows: QuerySet[Attempt]) -> QuerySet[Attempt]:
+        return rows.filter(**valid(shapes.LogFilter, self.request.query_params))
+
+
+class DeliveryViewSet(OrganizationViewSet):
+    """Deliveries of the organization."""
+
+    read_scope = Scope.DELIVERIES_READ
+    write_scope = Scope.DELIVERIES_REPLAY
+
+    @extend_schema(parameters=[*PAGING, shapes.DeliveryFilter], responses=shapes.DeliveryOutput(many=True))
+    def list(self, request: Request) -> Response:
+        wanted = valid(shapes.DeliveryFilter, request.query_params)
+        names = {"event_type": "event__type", "event_id": "event__event_id"}
+        filters = {names.get(name, name): value for name, value in wanted.items()}
+        rows = selectors.deliveries(self.organization).filter(**filters)
+        return page(request, "deliveries", rows, shapes.DeliveryOutput)
+
+    @extend_schema(responses=shapes.DeliveryStory)
+    def retrieve(self, request: Request, delivery_id: UUID) -> Response:
+        delivery = selectors.delivery_get(self.organization, delivery_id)
+        return Response(shapes.DeliveryStory(delivery).data)
+
+    @extend_schema(request=shapes.ReplayInput, responses={202: shapes.DeliveryOutput})
+    def replay(self, request: Request, delivery_id: UUID) -> Response:
+        """Send the same bytes again, as a new delivery that points at this one."""
+        values = valid(shapes.ReplayInput, request.data)
+        copy = services.replay(organization=self.organization, delivery_id=delivery_id, **values)
+        return Response(shapes.DeliveryOutput(copy).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses=shapes.DeliveryOutput)
+    def cancel(self, request: Request, delivery_id: UUID) -> Response:
+        """End a delivery that still waits; nothing more is sent for it."""
+        delivery = services.cancel(organization=self.organization, delivery_id=delivery_id)
+        return Response(shapes.DeliveryOutput(delivery).data)
+
+
+class EventViewSet(OrganizationViewSet):
+    """Custom events of the platform."""
+
+    write_scope = Scope.RUNS_WRITE
+
+    @extend_schema(request=shapes.EventInput, responses={202: shapes.EventAccepted})
+    def create(self, request: Request) -> Response:
+        """Tell the organization's subscriptions; the same `event_id` again sends nothing."""
+        values = valid(shapes.EventInput, request.data)
+        event = services.custom_event(
+            organization=self.organization,
+            event_type=values["event_type"],
+            data=values["data"],
+            event_id=values.get("event_id"),
+        )
+        return Response(shapes.EventAccepted(event).data, status=status.HTTP_202_ACCEPTED)

@@ -1,0 +1,38 @@
+"""The target of a run's callback: a delivery without a subscription, kept in the delivery's own row."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from subscriptions.snapshots import Receiver, callback_keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callback:
+    """Everything needed to send but the keys, which stay where they are encrypted."""
+
+    url: str
+    payload_format: str
+    signature_schemes: tuple[str, ...]
+    retry_policy: str
+    retry_schedule: tuple[float, ...] | None
+    timeout_seconds: float
+    #: whose keys sign: this workflow's if it has any, else the organization's
+    workflow_id: str
+
+    def as_row(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver:
+    """The receiver that a delivery's `callback` column describes, with the keys in force."""
+    schedule = row["retry_schedule"]
+    return Receiver(
+        url=row["url"],
+        signature_schemes=tuple(row["signature_schemes"]),
+        retry_policy=row["retry_policy"],
+        retry_schedule=None if schedule is None else tuple(schedule),
+        timeout_seconds=row["timeout_seconds"],
+        headers=(),
+        keys=callback_keys(organization_id, row["workflow_id"]),
+    )

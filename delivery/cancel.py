@@ -1,0 +1,51 @@
+"""Ends deliveries that still wait, and leaves a log entry for each.
+
+A request that is on its way at that moment is not recalled: if the receiver accepts it, the
+recorder turns the delivery into a delivered one, for that is what happened.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+CANCEL = """
+WITH stopped AS (
+    UPDATE delivery_delivery AS d
+    SET state = 'cancelled', reason = %(reason)s, finished_at = now(), next_attempt_at = NULL
+    WHERE d.finished_at IS NULL AND {condition}
+    RETURNING d.id, d.organization_id, d.subscription_id, d.event_id, d.url, d.attempts, d.is_test
+)
+INSERT INTO delivery_attempt (
+    id, organization_id, delivery_id, subscription_id, event_id, event_type, url, number, success,
+    error_class, error_message, request_headers, response_headers, duration_ms, is_test, late
+)
+SELECT uuidv7(), s.organization_id, s.id, s.subscription_id, e.event_id, e.type, s.url, s.attempts + 1, false,
+       'cancelled', %(message)s, '{{}}', '{{}}', 0, s.is_test, false
+FROM stopped s JOIN delivery_event e ON e.id = s.event_id
+"""
+
+MESSAGES = {
+    "cancelled_by_request": "Cancelled before this attempt was made",
+    "subscription_deactivated": "Cancelled: the subscription was deactivated",
+    "subscription_deleted": "Cancelled: the subscription was deleted",
+}
+
+
+def cancel_of_subscription(subscription_id: int, reason: str) -> int:
+    """Everything that still waits for the subscription; returns how many."""
+    return _cancel("d.subscription_id = %(subscription_id)s", reason, subscription_id=subscription_id)
+
+
+def cancel_one(delivery_id: UUID, reason: str) -> bool:
+    """False if it has ended already."""
+    return _cancel("d.id = %(delivery_id)s", reason, delivery_id=delivery_id) == 1
+
+
+def _cancel(condition: str, reason: str, **parameters: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            CANCEL.format(condition=condition),
+            {"reason": reason, "message": MESSAGES[reason], **parameters},
+        )
+        return int(cursor.rowcount)

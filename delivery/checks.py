@@ -1,0 +1,103 @@
+"""System checks of the settings, with stable ids: a nonsense combination stops the start."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connection
+
+POSTGRESQL_MINIMUM = 180_000
+
+
+@register()
+def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    return [*_encryption_keys(), *_allowed_networks(), *_timeouts(), *_open_in_production()]
+
+
+@register(Tags.database)
+def check_database(
+    app_configs: Sequence[Any] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Runs with `migrate` and `check --database default`, when a database is at hand."""
+    if not databases:
+        return []
+    if connection.vendor != "postgresql" or connection.pg_version < POSTGRESQL_MINIMUM:  # type: ignore[attr-defined]
+        return [
+            Error(
+                "PostgreSQL 18 or newer is needed: the time-ordered keys come from its uuidv7().",
+                hint="Point DATABASE_URL at such a server.",
+                id="runhooks.E005",
+            )
+        ]
+    return []
+
+
+def _encryption_keys() -> list[CheckMessage]:
+    for position, key in enumerate(settings.ENCRYPTION_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            return [
+                Error(
+                    f"ENCRYPTION_KEYS: key number {position} is not 32 bytes in URL-safe base64.",
+                    hint="Make one: python -c 'from cryptography.fernet import Fernet; "
+                    "print(Fernet.generate_key().decode())'",
+                    id="runhooks.E001",
+                )
+            ]
+    return []
+
+
+def _allowed_networks() -> list[CheckMessage]:
+    for text in settings.WEBHOOK_ALLOWED_NETWORKS:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            return [
+                Error(
+                    f"WEBHOOK_ALLOWED_NETWORKS: {error}.",
+                    hint="Write networks as 10.1.0.0/16,fd00:1::/32.",
+                    id="runhooks.E002",
+                )
+            ]
+    return []
+
+
+def _timeouts() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    longest_attempt = settings.DELIVERY_TIMEOUT_MAX_SECONDS + settings.DELIVERY_LEASE_MARGIN_SECONDS
+    longest_in_celery = settings.DELIVERY_RETRY_IN_CELERY_SECONDS + longest_attempt
+    if longest_in_celery >= settings.BROKER_VISIBILITY_TIMEOUT_SECONDS:
+        found.append(
+            Error(
+                f"BROKER_VISIBILITY_TIMEOUT_SECONDS ({settings.BROKER_VISIBILITY_TIMEOUT_SECONDS}) must "
+                f"exceed the longest wait and attempt in Celery ({longest_in_celery:g} s), "
+                "or every wait is doubled.",
+                hint="Raise it, or lower DELIVERY_RETRY_IN_CELERY_SECONDS or DELIVERY_TIMEOUT_MAX_SECONDS.",
+                id="runhooks.E003",
+            )
+        )
+    if settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS > settings.DELIVERY_TIMEOUT_MAX_SECONDS:
+        found.append(
+            Error(
+                "DELIVERY_TIMEOUT_DEFAULT_SECONDS exceeds DELIVERY_TIMEOUT_MAX_SECONDS.",
+                hint="Lower the first or raise the second.",
+                id="runhooks.E004",
+            )
+        )
+    return found
+
+
+def _open_in_production() -> list[CheckMessage]:
+    if settings.PRODUCTION and settings.WEBHOOK_ALLOW_HTTP:
+        return [
+            Warning(
+                "WEBHOOK_ALLOW_HTTP is on in production: webhooks may travel unencrypted.",
+                hint="Unset it, or silence runhooks.W001 if all such receivers are in your own network.",
+                id="runhooks.W001",
+            )
+        ]
+    return []

@@ -1,0 +1,87 @@
+"""Claims deliveries: the lease and the fence.
+
+A claim succeeds only while the row still expects the attempt that the message names, is due by the
+database's clock, and nobody holds a live lease. It changes no column that an index uses, so
+PostgreSQL keeps it a heap-only update.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+CLAIM = """
+WITH claimed AS (
+    UPDATE delivery_delivery AS d
+    SET claim_number = d.claim_number + 1,
+        lease_until = now() + interval '1 second' * (%(margin)s + coalesce(
+            (d.callback ->> 'timeout_seconds')::float8,
+            (SELECT s.timeout_seconds FROM subscriptions_subscription s WHERE s.id = d.subscription_id),
+            %(timeout)s))
+    WHERE d.id = %(id)s
+      AND d.attempts = %(attempt)s - 1
+      AND d.finished_at IS NULL
+      AND d.next_attempt_at <= now()
+      AND (d.lease_until IS NULL OR d.lease_until <= now())
+    RETURNING d.id, d.organization_id, d.event_id, d.body_id, d.subscription_id, d.callback,
+              d.webhook_id, d.is_test, d.once, d.lane, d.attempts, d.claim_number,
+              d.lease_until - now() AS lease
+)
+SELECT c.id, c.organization_id, c.subscription_id, c.callback, c.webhook_id, c.is_test, c.once, c.lane,
+       c.attempts + 1 AS attempt, c.claim_number, extract(epoch FROM c.lease)::float8 AS lease_seconds,
+       e.event_id, e.type AS event_type, e.occurred_at, b.body,
+       s.version AS subscription_version, s.is_active, s.deleted_at
+FROM claimed c
+JOIN delivery_event e ON e.id = c.event_id
+JOIN delivery_eventbody b ON b.id = c.body_id
+LEFT JOIN subscriptions_subscription s ON s.id = c.subscription_id
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """A delivery that this worker, and for the time of the lease only this worker, may send."""
+
+    id: UUID
+    organization_id: int
+    subscription_id: int | None
+    callback: Mapping[str, Any] | None
+    webhook_id: str
+    is_test: bool
+    once: bool
+    lane: str
+    attempt: int
+    claim_number: int
+    lease_seconds: float
+    event_id: str
+    event_type: str
+    occurred_at: datetime
+    body: bytes
+    subscription_version: int | None
+    is_active: bool | None
+    deleted_at: datetime | None
+
+
+def claim(delivery_id: UUID, attempt: int) -> Claimed | None:
+    """The delivery for its attempt number `attempt` (from 1), or None: a stale, doubled or early message."""
+    parameters: dict[str, Any] = {
+        "id": delivery_id,
+        "attempt": attempt,
+        "margin": settings.DELIVERY_LEASE_MARGIN_SECONDS,
+        "timeout": settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, parameters)
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        values = dict(zip((column.name for column in cursor.description), row, strict=True))
+    callback = values["callback"]
+    values["callback"] = json.loads(callback) if isinstance(callback, str) else callback
+    values["body"] = bytes(values["body"])
+    return Claimed(**values)

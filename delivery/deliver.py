@@ -1,0 +1,199 @@
+"""The use case: one attempt of one delivery, from claim to record. A type per stage.
+
+claim -> Claimed -> sign -> OutgoingRequest -> send -> Answer | NoAnswer -> decide -> Outcome -> record
+No database transaction is open while the request is on its way (promise 5).
+"""
+
+import logging
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from delivery import retry, services, signing
+from delivery.callbacks import receiver_of
+from delivery.claim import Claimed, claim
+from delivery.database import on_live_connection
+from delivery.held import HeldRetries
+from delivery.recorder import Outcome, record_while_leased
+from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
+from delivery.states import Lane, State
+from subscriptions import cache
+from subscriptions.ids import uuid7
+from subscriptions.models import SigningSecret
+from subscriptions.snapshots import Receiver
+
+logger = logging.getLogger(__name__)
+
+MASKED = "***"
+# Headers of ours that tell nothing secret; a signature is worthless without its key.
+SHOWN_REQUEST_HEADERS = frozenset(
+    "content-type user-agent webhook-id webhook-timestamp webhook-signature x-webhook-signature".split()
+)
+MASKED_RESPONSE_HEADERS = frozenset({"set-cookie", "authorization", "www-authenticate"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """The attempt failed and another one is due after a wait short enough for Celery to hold."""
+
+    attempt: int
+    delay_seconds: float
+    lane: Lane
+
+
+def deliver(delivery_id: UUID, attempt: int, *, transport: Transport, held: HeldRetries) -> Again | None:
+    """Make attempt number `attempt` (from 1), unless the row says that it is not to be made (now)."""
+    claimed = on_live_connection(lambda: claim(delivery_id, attempt))
+    if claimed is None:
+        logger.debug("nothing to do delivery=%s attempt=%d", delivery_id, attempt)
+        return None
+    lease_ends = time.monotonic() + claimed.lease_seconds
+    receiver = on_live_connection(lambda: receiver_for(claimed))
+    if receiver is None:
+        services.cancel_claimed(claimed)
+        return None
+    request = build_request(claimed, receiver, now=datetime.now(UTC))
+    assert not connection.in_atomic_block, "no transaction may be open while a socket is"
+    result = transport.send(request)
+    outcome = judge(claimed, receiver, request, result, held)
+    taken = record_while_leased(outcome, lease_ends=lease_ends)
+    log_attempt(outcome, taken)
+    if not taken or not outcome.in_celery or outcome.delay_seconds is None:
+        return None
+    lane = Lane.REPLAY if claimed.lane == Lane.REPLAY else Lane.RETRY
+    return Again(attempt=attempt + 1, delay_seconds=outcome.delay_seconds, lane=lane)
+
+
+def receiver_for(claimed: Claimed) -> Receiver | None:
+    """Where and how to send, or None if its subscription has been stopped since."""
+    if claimed.callback is not None:
+        return receiver_of(claimed.callback, claimed.organization_id)
+    if claimed.subscription_id is None or claimed.subscription_version is None:
+        return None
+    if claimed.deleted_at is not None or not (claimed.is_active or claimed.is_test):
+        return None
+    return cache.receiver(claimed.subscription_id, claimed.subscription_version)
+
+
+def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> OutgoingRequest:
+    """The frozen bytes, signed for this attempt. Ours win over the customer's headers of the same name."""
+    keys = signing.Keys(
+        standard=receiver.signing_keys(SigningSecret.Kind.STANDARD, now),
+        text=receiver.signing_keys(SigningSecret.Kind.TEXT, now),
+    )
+    signable = signing.Signable(
+        webhook_id=claimed.webhook_id, timestamp=int(now.timestamp()), body=claimed.body
+    )
+    headers = dict(receiver.headers)
+    headers |= {
+        "Content-Type": "application/json",
+        "User-Agent": f"Runhooks/{settings.VERSION}",
+        "Accept-Encoding": "identity",
+    }
+    headers |= signing.headers_for(receiver.signature_schemes, signable, keys)
+    return OutgoingRequest(
+        url=receiver.url, headers=headers, body=claimed.body, timeout_seconds=receiver.timeout_seconds
+    )
+
+
+def judge(
+    claimed: Claimed,
+    receiver: Receiver,
+    request: OutgoingRequest,
+    result: Answer | NoAnswer,
+    held: HeldRetries,
+) -> Outcome:
+    """What the delivery becomes after this answer, or lack of one."""
+    answered = result if isinstance(result, Answer) else None
+    accepted = answered is not None and answered.accepted
+    state, reason, delay = next_state(claimed, receiver, result)
+    return Outcome(
+        id=uuid7(),
+        claimed=claimed,
+        url=request.url,
+        state=state,
+        reason=reason,
+        delay_seconds=delay,
+        in_celery=delay is not None and held.take(delay, now=time.monotonic()),
+        accepted=accepted,
+        status_code=answered.status_code if answered else None,
+        error_class=_error_class(result),
+        error_message=_error_message(result),
+        request_headers=mask_request_headers(request.headers),
+        response_headers=mask_response_headers(answered.headers) if answered else {},
+        response_body=answered.body if answered else None,
+        duration_ms=result.duration_ms,
+    )
+
+
+def next_state(
+    claimed: Claimed, receiver: Receiver, result: Answer | NoAnswer
+) -> tuple[State, str, float | None]:
+    """State, reason, and seconds until the next attempt if there is one."""
+    if isinstance(result, Answer) and result.accepted:
+        return State.DELIVERED, "accepted", None
+    if isinstance(result, NoAnswer) and result.refused:
+        return State.BLOCKED, result.error_class, None
+    if claimed.once:
+        return State.EXHAUSTED, "single_attempt", None
+    decision = retry.decide(
+        retry.policy_for(receiver.retry_policy, receiver.retry_schedule),
+        attempt=claimed.attempt,
+        status_code=result.status_code if isinstance(result, Answer) else None,
+        retry_after=_header(result.headers, "retry-after") if isinstance(result, Answer) else None,
+        now=datetime.now(UTC),
+        random=random.random,
+        retry_after_max_seconds=settings.DELIVERY_RETRY_AFTER_MAX_SECONDS,
+    )
+    if decision.delay_seconds is None:
+        return State.EXHAUSTED, decision.reason, None
+    return State.WAITING, decision.reason, decision.delay_seconds
+
+
+def mask_request_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Customers' headers often carry credentials: the log keeps their names only."""
+    return {
+        name: value if name.lower() in SHOWN_REQUEST_HEADERS else MASKED
+        for name, value in headers.items()
+        if name.lower() != "accept-encoding"
+    }
+
+
+def mask_response_headers(headers: dict[str, str]) -> dict[str, str]:
+    return {
+        name: MASKED if name.lower() in MASKED_RESPONSE_HEADERS else value for name, value in headers.items()
+    }
+
+
+def log_attempt(outcome: Outcome, taken: bool) -> None:
+    """One line per attempt, ids and figures only."""
+    claimed = outcome.claimed
+    logger.info(
+        "attempt delivery=%s event=%s type=%s organization=%d subscription=%s attempt=%d state=%s reason=%s "
+        "status=%s error=%s ms=%.1f bytes=%d retry_in=%s recorded=%s",
+        *(claimed.id, claimed.event_id, claimed.event_type, claimed.organization_id),
+        *(claimed.subscription_id, claimed.attempt, outcome.state, outcome.reason, outcome.status_code),
+        *(outcome.error_class or None, outcome.duration_ms, len(claimed.body)),
+        *(outcome.delay_seconds and round(outcome.delay_seconds, 1), taken),
+    )
+
+
+def _header(headers: dict[str, str], wanted: str) -> str | None:
+    return next((value for name, value in headers.items() if name.lower() == wanted), None)
+
+
+def _error_class(result: Answer | NoAnswer) -> str:
+    if isinstance(result, NoAnswer):
+        return result.error_class
+    return "" if result.accepted else "http_status"
+
+
+def _error_message(result: Answer | NoAnswer) -> str:
+    if isinstance(result, NoAnswer):
+        return result.message
+    return "" if result.accepted else f"The receiver answered {result.status_code}"

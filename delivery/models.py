@@ -1,0 +1,220 @@
+"""Events, their frozen bodies, deliveries and attempts. Keys are time-ordered (UUID version 7)."""
+
+from enum import StrEnum
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from delivery.states import ENDED, Lane, State
+from subscriptions.event_types import RUN_ENDED, PayloadFormat
+from subscriptions.ids import uuid7
+from subscriptions.models import URL_MAX_CHARACTERS, Organization, Subscription
+
+
+def choices(names: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(name.value, name.value) for name in names]
+
+
+class Event(models.Model):
+    """Something that happened to a run or step, or a custom event of the platform.
+
+    `subject` and `source` are the ids of what it is about (a run) and where it came from (a
+    workflow), as in CloudEvents; this app gives them no further meaning.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
+    event_id = models.CharField(max_length=64)
+    type = models.CharField(max_length=128)
+    source = models.CharField(max_length=128, blank=True)
+    subject = models.CharField(max_length=128, blank=True)
+    is_test = models.BooleanField(default=False)
+    recipients = models.PositiveIntegerField(help_text="Deliveries made when the event happened.")
+    occurred_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            # The same event_id again is the same event. Also serves delivery/outbox.py known().
+            models.UniqueConstraint(fields=["organization", "event_id"], name="event_once_per_id"),
+            # A run ends once, whatever the code above this table does.
+            models.UniqueConstraint(
+                fields=["organization", "subject"],
+                name="event_run_ends_once",
+                condition=Q(type__in=RUN_ENDED) & ~Q(subject=""),
+            ),
+        ]
+        indexes = [
+            # delivery/selectors.py of_subject(): a run's events.
+            models.Index(
+                fields=["organization", "subject", "id"], name="event_of_subject", condition=~Q(subject="")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class EventBody(models.Model):
+    """The exact bytes of an event in one payload format, frozen when the event happened."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="bodies", db_index=False)
+    payload_format = models.CharField(max_length=32, choices=choices(PayloadFormat))
+    body = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "event bodies"
+        constraints = [
+            models.UniqueConstraint(fields=["event", "payload_format"], name="eventbody_once_per_format")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.payload_format} of {self.event_id}"
+
+
+class Delivery(models.Model):
+    """One event for one target: the truth, the outbox entry and the unit of replay.
+
+    A target is a subscription or, for a run's callback, what `callback` says.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
+    body = models.ForeignKey(EventBody, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # No foreign key check: it would lock the subscription's row once per event.
+    subscription = models.ForeignKey(
+        Subscription,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="deliveries",
+        db_index=False,
+        db_constraint=False,
+    )
+    callback = models.JSONField(null=True, blank=True)
+    url = models.CharField(max_length=URL_MAX_CHARACTERS)
+    webhook_id = models.CharField(max_length=64, help_text="The id that the receiver deduplicates by.")
+    replay_of = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replays", db_index=False
+    )
+    is_test = models.BooleanField(default=False)
+    lane = models.CharField(max_length=16, choices=choices(Lane), default=Lane.FIRST)
+    state = models.CharField(max_length=16, choices=choices(State), default=State.PENDING)
+    reason = models.CharField(max_length=64, blank=True, help_text="Why it stands where it stands.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Attempts recorded so far.")
+    # A single attempt, whatever the retry policy says (test events).
+    once = models.BooleanField(default=False)
+    last_status_code = models.PositiveSmallIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    claim_number = models.PositiveIntegerField(default=0, help_text="The fence: raised by every claim.")
+    # When the latest wake-up was, or will be, in the queue; None: nobody has been told yet.
+    nudged_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    nudges = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(finished_at__isnull=False, state__in=sorted(ENDED))
+                | (Q(finished_at__isnull=True) & ~Q(state__in=sorted(ENDED))),
+                name="delivery_finished_when_ended",
+            ),
+            models.CheckConstraint(
+                condition=Q(subscription__isnull=True) ^ Q(callback__isnull=True), name="delivery_one_target"
+            ),
+        ]
+        indexes = [
+            # delivery/requeue.py: what is due, lane by lane. A claim changes none of these columns,
+            # so it stays a heap-only update.
+            models.Index(
+                fields=["lane", "next_attempt_at"], name="delivery_due", condition=Q(finished_at__isnull=True)
+            ),
+            # delivery/services.py cancel_waiting(): what still waits for a subscription.
+            models.Index(
+                fields=["subscription"],
+                name="delivery_unfinished",
+                condition=Q(finished_at__isnull=True, subscription__isnull=False),
+            ),
+            # delivery/selectors.py deliveries(): an organization's list, newest first.
+            models.Index(F("organization"), F("id").desc(), name="delivery_listed"),
+            # The same for one subscription, in the admin and for replays.
+            models.Index(F("subscription"), F("id").desc(), name="delivery_of_subscription"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Attempt(models.Model):
+    """One HTTP request of a delivery, or why there was none. Written once, never changed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="attempt_log", db_index=False, db_constraint=False
+    )
+    subscription = models.ForeignKey(
+        Subscription,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    event_id = models.CharField(max_length=64)
+    event_type = models.CharField(max_length=128)
+    url = models.CharField(max_length=URL_MAX_CHARACTERS)
+    number = models.PositiveSmallIntegerField()
+    success = models.BooleanField()
+    status_code = models.PositiveSmallIntegerField(null=True)
+    error_class = models.CharField(max_length=32, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    request_headers = models.JSONField(default=dict)
+    response_headers = models.JSONField(default=dict)
+    response_body = models.TextField(null=True)  # noqa: DJ001 - null: no answer; empty: an empty answer
+    duration_ms = models.FloatField(help_text="From the look-up of the name to the end of the answer.")
+    is_test = models.BooleanField(default=False)
+    late = models.BooleanField(default=False, help_text="Its lease had passed on; the delivery ignored it.")
+    next_retry_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [
+            # delivery/selectors.py: a delivery's story, in order.
+            models.Index(fields=["delivery", "id"], name="attempt_of_delivery"),
+            # /v1/webhooks/{id}/logs, /v1/webhooks/logs/all and its filter, newest first.
+            models.Index(
+                F("subscription"),
+                F("id").desc(),
+                name="attempt_of_subscription",
+                condition=Q(subscription__isnull=False),
+            ),
+            models.Index(F("organization"), F("id").desc(), name="attempt_of_organization"),
+            models.Index(F("organization"), F("event_type"), F("id").desc(), name="attempt_of_event_type"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.delivery_id}"
+
+
+class Canary(models.Model):
+    """One row: when a worker last carried out a task that beat had sent."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "canary"
+
+    def __str__(self) -> str:
+        return f"seen {self.seen_at}"

@@ -1,0 +1,158 @@
+"""The only publisher of wake-ups, and the only one to ask the broker how many wait.
+
+Callers hand wake-ups over and go on: a thread per process sends what has gathered in one batch, so
+neither a slow nor an absent broker costs an API call time or success. What cannot be published is
+dropped with a warning, for the row is the truth and the requeuer finds it.
+"""
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from queue import Empty, Full, Queue
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from celery import current_app
+from django.db import transaction
+from kombu import Producer
+from kombu.exceptions import OperationalError
+
+from delivery.states import Lane
+
+logger = logging.getLogger(__name__)
+
+DELIVER = "delivery.tasks.deliver"
+# 50,000 wake-ups of about 200 bytes: 10 MB. Beyond that the requeuer does it.
+BACKLOG_MAX = 50_000
+BATCH_MAX = 500
+FLUSH_AT_EXIT_SECONDS = 5.0
+POOL_WAIT_SECONDS = 5.0
+
+
+class WakeUp(NamedTuple):
+    """A nudge: this delivery expects this attempt (from 1)."""
+
+    delivery_id: UUID
+    attempt: int
+    lane: Lane
+
+
+class Publisher:
+    """Publishes in the background, in order, in batches."""
+
+    def __init__(self) -> None:
+        self._queue: Queue[WakeUp] = Queue(BACKLOG_MAX)
+        self._thread = threading.Thread(target=self._run, name="wake-up-publisher", daemon=True)
+        self._thread.start()
+
+    def publish(self, wake_ups: Sequence[WakeUp]) -> None:
+        for position, wake_up in enumerate(wake_ups):
+            try:
+                self._queue.put_nowait(wake_up)
+            except Full:
+                logger.warning(
+                    "wake-ups left to the requeuer: backlog full count=%d", len(wake_ups) - position
+                )
+                return
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything handed over so far has been tried; False if the time ran out."""
+        waiter = threading.Thread(target=self._queue.join, daemon=True)
+        waiter.start()
+        waiter.join(seconds)
+        return not waiter.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            batch = [self._queue.get()]
+            while len(batch) < BATCH_MAX:
+                try:
+                    batch.append(self._queue.get_nowait())
+                except Empty:
+                    break
+            try:
+                send(batch)
+            except Exception:
+                logger.warning("wake-ups left to the requeuer: publishing failed", exc_info=True)
+            finally:
+                for _ in batch:
+                    self._queue.task_done()
+
+
+def send(batch: Sequence[WakeUp]) -> bool:
+    """Publish now, in this thread, as one write to the broker; False where it did not take them.
+
+    A second try opens a new connection, for the first may have held one from before a restart. If
+    only the answer was lost the messages are there twice, which the claim makes harmless.
+    """
+    try:
+        with current_app.producer_pool.acquire(block=True, timeout=POOL_WAIT_SECONDS) as producer:
+
+            def write() -> None:
+                with producer.batch():  # type: ignore[attr-defined]  # new in kombu 5.7
+                    for wake_up in batch:
+                        _publish(wake_up, producer)
+
+            connection = producer.connection
+            assert connection is not None
+            connection.ensure(producer, write, max_retries=1, interval_start=0)()
+    except (OperationalError, OSError) as error:
+        logger.warning("wake-ups left to the requeuer: broker away count=%d error=%s", len(batch), error)
+        return False
+    return True
+
+
+def _publish(wake_up: WakeUp, producer: Producer) -> None:
+    current_app.send_task(
+        DELIVER,
+        args=(str(wake_up.delivery_id), wake_up.attempt),
+        queue=wake_up.lane.queue,
+        producer=producer,
+        retry=False,
+    )
+
+
+def lane_depths() -> dict[Lane, int] | None:
+    """Messages that wait in each lane's queue; None while the broker cannot be asked."""
+    try:
+        with current_app.connection_for_write() as broker:
+            channel: Any = broker.default_channel
+            return {
+                lane: int(
+                    channel.queue_declare(queue=lane.queue, durable=True, auto_delete=False).message_count
+                )
+                for lane in Lane
+            }
+    except Exception as error:  # noqa: BLE001 - each transport has errors of its own; all mean "not now"
+        logger.warning("the broker cannot be asked error=%s", error)
+        return None
+
+
+_publisher: tuple[int, Publisher] | None = None
+_lock = threading.Lock()
+
+
+def publisher() -> Publisher:
+    """This process's publisher; a forked child gets its own, for threads do not survive a fork."""
+    global _publisher
+    with _lock:
+        if _publisher is None or _publisher[0] != os.getpid():
+            _publisher = (os.getpid(), Publisher())
+        return _publisher[1]
+
+
+def publish_after_commit(wake_ups: Sequence[WakeUp]) -> None:
+    """Nudge the workers once the current transaction is committed; never raises into the caller."""
+
+    def hand_over() -> None:
+        publisher().publish(wake_ups)
+
+    transaction.on_commit(hand_over, robust=True)
+
+
+@atexit.register
+def _flush_at_exit() -> None:
+    if _publisher is not None and _publisher[0] == os.getpid():
+        _publisher[1].flush(FLUSH_AT_EXIT_SECONDS)

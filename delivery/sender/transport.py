@@ -1,0 +1,140 @@
+"""The only place that talks HTTP: pooled connections, a total deadline, no redirects, a capped answer."""
+
+import time
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ProtocolError
+
+from delivery.sender.connections import GuardedHTTPSPool, GuardedPool, carry_out
+from delivery.sender.deadline import Deadline, Watchdog
+from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
+from delivery.states import ErrorClass
+from subscriptions.addresses import TargetRule
+
+# Receivers whose connections are kept: 256 pools of a few idle sockets each.
+RECEIVERS_KEPT = 256
+HEADERS_KEPT = 50
+HEADER_VALUE_MAX_CHARACTERS = 512
+UTF8_MAX_BYTES_PER_CHARACTER = 4
+
+
+class GuardedAdapter(HTTPAdapter):
+    """Lets connections be made by the guarded classes only, and never through a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": GuardedPool, "https": GuardedHTTPSPool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        raise SendFailure(ErrorClass.NOT_SENT, "Proxies are not supported")
+
+
+class Transport:
+    """Sends requests to targets that the rule allows. Safe to share between threads."""
+
+    def __init__(self, *, rule: TargetRule, connections_per_receiver: int, body_max_characters: int) -> None:
+        self._rule = rule
+        self._body_max_characters = body_max_characters
+        self._watchdog = Watchdog()
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxies, no .netrc
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.clear()
+        adapter = GuardedAdapter(
+            pool_connections=RECEIVERS_KEPT, pool_maxsize=connections_per_receiver, max_retries=0
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
+
+    def send(self, request: OutgoingRequest) -> Answer | NoAnswer:
+        """One POST; every failure on the way is a NoAnswer, not an exception."""
+        started = time.monotonic()
+        # The text is judged again: the operator's rule may have changed since it was registered.
+        if self._rule.refusal(request.url) is not None:
+            return NoAnswer(
+                error_class=ErrorClass.ADDRESS_NOT_ALLOWED,
+                message="The target URL is not allowed",
+                duration_ms=0.0,
+            )
+        deadline = Deadline(request.timeout_seconds)
+        try:
+            with self._watchdog.enforce(deadline), carry_out(deadline, self._rule):
+                status, headers, body = self._exchange(request, deadline)
+        except (SendFailure, requests.RequestException, HTTPError, OSError, UnicodeError) as error:
+            failure = _failure(error, deadline)
+            refused = failure.error_class is ErrorClass.ADDRESS_NOT_ALLOWED
+            return NoAnswer(
+                error_class=failure.error_class,
+                message=failure.message,
+                duration_ms=0.0 if refused else _milliseconds_since(started),
+            )
+        return Answer(
+            status_code=status, headers=headers, body=body, duration_ms=_milliseconds_since(started)
+        )
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _exchange(self, request: OutgoingRequest, deadline: Deadline) -> tuple[int, dict[str, str], str]:
+        response = self._session.post(
+            request.url,
+            data=request.body,
+            headers=request.headers,
+            timeout=max(0.001, deadline.remaining()),
+            allow_redirects=False,
+            stream=True,
+        )
+        complete = False
+        try:
+            limit = self._body_max_characters * UTF8_MAX_BYTES_PER_CHARACTER
+            # Raw bytes: nothing is decompressed, so a small answer cannot become a large one.
+            raw: bytes = response.raw.read(limit + 1, decode_content=False) or b""
+            complete = len(raw) <= limit
+        finally:
+            if complete:
+                response.raw.release_conn()
+            else:
+                response.close()  # the rest is not wanted, so the connection cannot be used again
+        if deadline.passed:
+            raise SendFailure(ErrorClass.TIMEOUT, "The receiver did not answer in time")
+        return response.status_code, _kept_headers(response), self._text(raw)
+
+    def _text(self, raw: bytes) -> str:
+        """What the log keeps: NULs replaced, for PostgreSQL stores none."""
+        return raw.decode("utf-8", errors="replace").replace("\x00", "\ufffd")[: self._body_max_characters]
+
+
+def _kept_headers(response: requests.Response) -> dict[str, str]:
+    return {
+        name[:HEADER_VALUE_MAX_CHARACTERS].replace("\x00", "\ufffd"): value[
+            :HEADER_VALUE_MAX_CHARACTERS
+        ].replace("\x00", "\ufffd")
+        for name, value in list(response.headers.items())[:HEADERS_KEPT]
+    }
+
+
+def _failure(error: Exception, deadline: Deadline) -> SendFailure:
+    """The class of an error that came up while sending or receiving."""
+    if isinstance(error, SendFailure):
+        return error
+    if deadline.passed or deadline.remaining() <= 0 or isinstance(error, requests.Timeout):
+        return SendFailure(ErrorClass.TIMEOUT, "The receiver did not answer in time")
+    if isinstance(error, requests.exceptions.SSLError):
+        return SendFailure(ErrorClass.TLS, "TLS failed: the certificate or protocol was not acceptable")
+    cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else error
+    if isinstance(cause, ProtocolError):
+        if any(isinstance(part, ConnectionError) for part in cause.args):
+            return SendFailure(
+                ErrorClass.CONNECTION_RESET, "The receiver closed the connection without an answer"
+            )
+        return SendFailure(ErrorClass.PROTOCOL, "The answer was not valid HTTP")
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | UnicodeError):
+        return SendFailure(ErrorClass.NOT_SENT, "The request could not be built from the URL and headers")
+    return SendFailure(ErrorClass.NETWORK, "The connection failed")
+
+
+def _milliseconds_since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 3)

@@ -1,0 +1,194 @@
+"""What people and the API may do with deliveries: test, cancel, replay, report a custom event."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from delivery import formats, outbox, selectors
+from delivery.cancel import cancel_of_subscription, cancel_one
+from delivery.claim import Claimed
+from delivery.models import Attempt, Delivery, Event
+from delivery.queue import WakeUp, publish_after_commit
+from delivery.states import ENDED, Lane, State
+from subscriptions.event_types import WORKFLOW_COMPLETED
+from subscriptions.ids import uuid7
+from subscriptions.models import Organization, Subscription
+from subscriptions.selectors import subscription_get
+from webhooks_project.errors import Conflict, TooManyWaiting
+
+REPLAY_CHUNK_ROWS = 500
+# A waiting request looks for its attempt this often.
+POLL_SECONDS = 0.05
+
+_waits = threading.BoundedSemaphore(settings.DELIVERY_WAITS_MAX)
+
+
+def custom_event(
+    *, organization: Organization, event_type: str, data: Mapping[str, Any], event_id: str | None
+) -> Event:
+    """Report a platform's own event. The same event_id again answers with the first and sends nothing.
+
+    Raises Conflict if that id was used for an event of another type.
+    """
+    new = outbox.NewEvent(
+        organization=organization,
+        event_type=event_type,
+        occurred_at=timezone.now(),
+        data=data,
+        event_id=event_id,
+    )
+    try:
+        with transaction.atomic():
+            first = outbox.known(organization, event_id) if event_id else None
+            event = first or outbox.append(new)
+    except IntegrityError:
+        # Two calls with the same id at once: the other one was first.
+        first = outbox.known(organization, event_id) if event_id else None
+        if first is None:
+            raise
+        event = first
+    if event.type != event_type:
+        raise Conflict(
+            f"event_id {event_id!r} was used for a {event.type} event",
+            field="event_id",
+            code="event_id_taken",
+        )
+    return event
+
+
+def send_test(*, organization: Organization, subscription_id: int) -> Delivery:
+    """A made-up `workflow.completed` to one subscription, active or not, whatever it subscribes to."""
+    with transaction.atomic():
+        subscription = subscription_get(organization, subscription_id)
+        source = next(iter(subscription.workflow_ids), "wf_test")
+        data, detail = formats.example(source)
+        new = outbox.NewEvent(
+            organization=organization,
+            event_type=WORKFLOW_COMPLETED,
+            occurred_at=timezone.now(),
+            data=data,
+            source=source,
+            detail=detail,
+            is_test=True,
+        )
+        _, delivery = outbox.append_for(new, subscription)
+    return delivery
+
+
+@contextmanager
+def one_waiting_place() -> Iterator[None]:
+    """A place among the requests that may wait for a receiver; raises TooManyWaiting without taking one.
+
+    Waiting requests hold threads of the API. Their number is bounded, so they cannot use them up.
+    """
+    if not _waits.acquire(blocking=False):
+        raise TooManyWaiting
+    try:
+        yield
+    finally:
+        _waits.release()
+
+
+def wait_for_attempt(delivery: Delivery, *, seconds: float) -> Attempt | None:
+    """The first attempt of the delivery once it is on record, or None after `seconds`."""
+    ends = time.monotonic() + seconds
+    while True:
+        attempt = Attempt.objects.filter(delivery=delivery).order_by("id").first()
+        if attempt is not None or time.monotonic() >= ends:
+            return attempt
+        time.sleep(POLL_SECONDS)
+
+
+def test_wait_seconds(subscription: Subscription) -> float:
+    timeout = subscription.timeout_seconds or settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS
+    return timeout + settings.DELIVERY_WAIT_MARGIN_SECONDS
+
+
+def cancel(*, organization: Organization, delivery_id: UUID) -> Delivery:
+    """End a delivery that still waits. Cancelling twice changes nothing. Raises NotFound, Conflict."""
+    with transaction.atomic():
+        delivery = selectors.delivery_get(organization, delivery_id, lock=True)
+        if delivery.state != State.CANCELLED and not cancel_one(delivery.id, "cancelled_by_request"):
+            raise Conflict(f"the delivery is {delivery.state} already", code="delivery_ended")
+        delivery.refresh_from_db()
+    return delivery
+
+
+def cancel_claimed(claimed: Claimed) -> None:
+    """The subscription was stopped between the event and this attempt: nothing is sent."""
+    reason = "subscription_deleted" if claimed.is_active is None or claimed.deleted_at else None
+    cancel_one(claimed.id, reason or "subscription_deactivated")
+
+
+def stop_subscription(*, subscription: Subscription, reason: str, **_: Any) -> None:
+    """Receiver of the signal `subscription_stopped`, inside its transaction."""
+    cancel_of_subscription(subscription.pk, reason)
+
+
+def replay(*, organization: Organization, delivery_id: UUID, new_id: bool = False) -> Delivery:
+    """Send an ended delivery's bytes again, as a new delivery that points at the old one.
+
+    The receiver sees the same `webhook-id`, or a new one on request. Raises NotFound, Conflict.
+    """
+    with transaction.atomic():
+        old = selectors.delivery_get(organization, delivery_id, lock=True)
+        refusal = why_not_replayable(old)
+        if refusal:
+            raise Conflict(refusal, code="not_replayable")
+        return _copies([old], new_id=new_id)[0]
+
+
+def why_not_replayable(delivery: Delivery) -> str | None:
+    if delivery.state not in ENDED:
+        return f"the delivery is {delivery.state}: it has not ended yet"
+    if delivery.subscription_id is not None:
+        active = Subscription.objects.filter(pk=delivery.subscription_id, is_active=True).exists()
+        if not active and not delivery.is_test:
+            return "its subscription is deleted or not active"
+    return None
+
+
+def replay_many(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
+    """Replay ended deliveries whose subscription is active; yields the new ones chunk by chunk."""
+    chunk: list[Delivery] = []
+    for delivery in deliveries:
+        if why_not_replayable(delivery) is None:
+            chunk.append(delivery)
+        if len(chunk) >= REPLAY_CHUNK_ROWS:
+            yield from _committed(chunk)
+            chunk = []
+    yield from _committed(chunk)
+
+
+@transaction.atomic
+def _committed(chunk: list[Delivery]) -> list[Delivery]:
+    return _copies(chunk, new_id=False)
+
+
+def _copies(originals: list[Delivery], *, new_id: bool) -> list[Delivery]:
+    copies = [
+        Delivery(
+            organization_id=old.organization_id,
+            event_id=old.event_id,
+            body_id=old.body_id,
+            subscription_id=old.subscription_id,
+            callback=old.callback,
+            url=old.url,
+            webhook_id=f"{outbox.EVENT_ID_PREFIX}{uuid7().hex}" if new_id else old.webhook_id,
+            replay_of_id=old.id,
+            is_test=old.is_test,
+            once=old.once,
+            lane=Lane.REPLAY,
+        )
+        for old in originals
+    ]
+    Delivery.objects.bulk_create(copies)
+    publish_after_commit([WakeUp(copy.id, 1, Lane.REPLAY) for copy in copies])
+    return copies

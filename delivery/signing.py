@@ -1,0 +1,77 @@
+"""Signature schemes: exact bytes and keys in, headers out. Pure.
+
+`standard_webhooks` follows the Standard Webhooks specification (v1, HMAC-SHA256);
+`hmac_sha256_hex` is seed 001's `X-Webhook-Signature`: lower-case hex over the raw body;
+`shared_secret` sends the secret itself, only for receivers that know nothing better.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from subscriptions.event_types import SignatureScheme
+from subscriptions.keys import standard_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signable:
+    """What a signature covers: the id of the event, whole Unix seconds of this attempt, the bytes sent."""
+
+    webhook_id: str
+    timestamp: int
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The secrets in force, newest first: Standard Webhooks keys (`whsec_…`) and the caller's texts."""
+
+    standard: Sequence[str]
+    text: Sequence[str]
+
+
+def headers_for(schemes: Sequence[str], message: Signable, keys: Keys) -> dict[str, str]:
+    """The headers that the schemes add. A scheme without a key adds none of its own.
+
+    `webhook-id` and `webhook-timestamp` go with every request: receivers deduplicate by the id.
+    """
+    headers = {"webhook-id": message.webhook_id, "webhook-timestamp": str(message.timestamp)}
+    for scheme in schemes:
+        headers |= SCHEMES[scheme](message, keys)
+    return headers
+
+
+def _standard_webhooks(message: Signable, keys: Keys) -> dict[str, str]:
+    signed = b"%s.%d.%s" % (message.webhook_id.encode(), message.timestamp, message.body)
+    signatures = []
+    for secret in keys.standard:
+        key = standard_key(secret)
+        if key is not None:
+            digest = hmac.new(key, signed, hashlib.sha256).digest()
+            signatures.append(f"v1,{base64.b64encode(digest).decode()}")
+    return {"webhook-signature": " ".join(signatures)} if signatures else {}
+
+
+def _hmac_sha256_hex(message: Signable, keys: Keys) -> dict[str, str]:
+    if not keys.text:
+        return {}
+    digest = hmac.new(keys.text[0].encode(), message.body, hashlib.sha256).hexdigest()
+    return {"X-Webhook-Signature": digest}
+
+
+def _shared_secret(message: Signable, keys: Keys) -> dict[str, str]:
+    return {"X-Webhook-Secret": keys.text[0]} if keys.text else {}
+
+
+def _none(message: Signable, keys: Keys) -> dict[str, str]:
+    return {}
+
+
+SCHEMES: Mapping[str, Callable[[Signable, Keys], dict[str, str]]] = {
+    SignatureScheme.STANDARD_WEBHOOKS: _standard_webhooks,
+    SignatureScheme.HMAC_SHA256_HEX: _hmac_sha256_hex,
+    SignatureScheme.SHARED_SECRET: _shared_secret,
+    SignatureScheme.NONE: _none,
+}

@@ -1,0 +1,45 @@
+"""The only receiver of messages. Thin doors: the work is in plain functions that tests call directly."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from celery import Task, shared_task
+from celery.exceptions import Reject
+from django.db import close_old_connections
+
+from delivery import worker
+from delivery.canary import mark_seen
+from delivery.deliver import deliver as deliver_once
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(bind=True, name="delivery.tasks.deliver", max_retries=None)
+def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
+    """One attempt. Acknowledged when this returns, which is after the outcome is committed.
+
+    A short wait for the next attempt is Celery's own retry. If that cannot be published the row
+    says when it is due, and the requeuer sees to it.
+    """
+    close_old_connections()
+    parts = worker.parts()
+    again = deliver_once(UUID(delivery_id), attempt, transport=parts.transport, held=parts.held)
+    if again is None:
+        return
+    try:
+        self.retry(
+            args=(delivery_id, again.attempt),
+            countdown=again.delay_seconds,
+            queue=again.lane.queue,
+            throw=False,
+        )
+    except Reject as error:
+        logger.warning("retry left to the requeuer delivery=%s error=%s", delivery_id, error)
+
+
+@shared_task(name="delivery.tasks.canary")
+def canary() -> None:
+    """Proof that the chain from beat over the broker to a worker and the database is alive."""
+    close_old_connections()
+    mark_seen()

@@ -1,0 +1,170 @@
+"""Workflows and runs: the API that platforms call and executors report to."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from delivery.api.serializers import EventStory
+from delivery.selectors import of_subject
+from runs import selectors, services, transitions
+from runs.api import serializers as shapes
+from runs.states import Move
+from subscriptions.api.base import OrganizationViewSet, page, valid
+from subscriptions.api.serializers import RotateInput, RotateOutput
+from subscriptions.api.views import PAGING
+from subscriptions.models import Scope
+from subscriptions.services import signing_secret_rotate
+
+RUN_REPORTS: dict[Move, type[serializers.Serializer[Any]]] = {
+    Move.START: shapes.StartInput,
+    Move.PAUSE: shapes.ReportInput,
+    Move.PROGRESS: shapes.ProgressInput,
+    Move.COMPLETE: shapes.CompleteInput,
+    Move.FAIL: shapes.FailInput,
+    Move.TERMINATE: shapes.EndInput,
+    Move.TIME_OUT: shapes.EndInput,
+    Move.CANCEL: shapes.EndInput,
+}
+STEP_REPORTS: dict[Move, type[serializers.Serializer[Any]]] = {
+    Move.START: shapes.StepFields,
+    Move.COMPLETE: shapes.StepFields,
+    Move.FAIL: shapes.StepFailInput,
+}
+
+
+class RunsScopesViewSet(OrganizationViewSet):
+    """Reading and writing runs and workflows; imported fields need a scope of their own."""
+
+    read_scope = Scope.RUNS_READ
+    write_scope = Scope.RUNS_WRITE
+
+    def refuse_import(self, values: dict[str, Any]) -> None:
+        given = [name for name in shapes.IMPORT_FIELDS if name in values]
+        if given and not self.caller.may(Scope.RUNS_IMPORT):
+            raise PermissionDenied(
+                f"Setting {given[0]} needs the scope {Scope.RUNS_IMPORT}.", code="missing_scope"
+            )
+
+
+class WorkflowViewSet(RunsScopesViewSet):
+    """What can be run, with the webhook settings of its runs."""
+
+    @extend_schema(parameters=PAGING, responses=shapes.WorkflowOutput(many=True))
+    def list(self, request: Request) -> Response:
+        return page(request, "workflows", selectors.workflows(self.organization), shapes.WorkflowOutput)
+
+    @extend_schema(request=shapes.WorkflowInput, responses={201: shapes.WorkflowOutput})
+    def create(self, request: Request) -> Response:
+        values = valid(shapes.WorkflowInput, request.data)
+        self.refuse_import(values)
+        workflow = services.workflow_create(
+            organization=self.organization,
+            name=values.pop("name"),
+            dialect=values.pop("dialect"),
+            values=values,
+        )
+        return Response(shapes.WorkflowOutput(workflow).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=shapes.WorkflowOutput)
+    def retrieve(self, request: Request, workflow_id: str) -> Response:
+        return Response(shapes.WorkflowOutput(selectors.workflow_get(self.organization, workflow_id)).data)
+
+    @extend_schema(request=shapes.WorkflowPatch(partial=True), responses=shapes.WorkflowOutput)
+    def partial_update(self, request: Request, workflow_id: str) -> Response:
+        """Only the given fields change; a change of outputs or webhook settings makes a new version."""
+        selectors.workflow_get(self.organization, workflow_id)
+        values = valid(shapes.WorkflowPatch, request.data, partial=True)
+        self.refuse_import(values)
+        workflow = services.workflow_update(
+            organization=self.organization, workflow_id=workflow_id, values=values
+        )
+        return Response(shapes.WorkflowOutput(workflow).data)
+
+    @extend_schema(request=RotateInput, responses=RotateOutput)
+    def rotate_secret(self, request: Request, workflow_id: str) -> Response:
+        """A secret of its own for this workflow's callbacks, instead of the organization's."""
+        workflow = selectors.workflow_get(self.organization, workflow_id)
+        values = valid(RotateInput, request.data)
+        secret = signing_secret_rotate(
+            organization=self.organization, workflow_id=workflow.public_id, **values
+        )
+        return Response(RotateOutput({"signing_secret": secret}).data)
+
+
+class RunViewSet(RunsScopesViewSet):
+    """Executions of workflows."""
+
+    @extend_schema(parameters=[*PAGING, shapes.RunFilter], responses=shapes.RunOutput(many=True))
+    def list(self, request: Request) -> Response:
+        wanted = valid(shapes.RunFilter, request.query_params)
+        if "workflow_id" in wanted:
+            wanted["workflow__public_id"] = wanted.pop("workflow_id")
+        rows = selectors.runs(self.organization).filter(**wanted)
+        return page(request, "runs", rows, shapes.RunOutput)
+
+    @extend_schema(request=shapes.RunInput, responses={200: shapes.RunWithSteps, 201: shapes.RunWithSteps})
+    def create(self, request: Request) -> Response:
+        """A new queued run; 200 with the first one if its `external_id` is known."""
+        values = valid(shapes.RunInput, request.data)
+        self.refuse_import(values)
+        run, is_new = services.run_create(
+            organization=self.organization, workflow_id=values.pop("workflow_id"), values=values
+        )
+        code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        return Response(shapes.RunWithSteps(run).data, status=code)
+
+    @extend_schema(responses=shapes.RunWithSteps)
+    def retrieve(self, request: Request, run_id: str) -> Response:
+        return Response(shapes.RunWithSteps(selectors.run_get(self.organization, run_id)).data)
+
+    @extend_schema(responses=EventStory(many=True))
+    def webhooks(self, request: Request, run_id: str) -> Response:
+        """The run's events, each with its deliveries and their attempts."""
+        run = selectors.run_get(self.organization, run_id)
+        events = of_subject(self.organization, run.public_id)
+        return Response({"events": EventStory(events, many=True).data})
+
+
+class RunReportViewSet(RunsScopesViewSet):
+    """An executor's reports about a run. The same report again is answered as the first time."""
+
+    move = Move.START  # each URL sets its own
+
+    def report(self, request: Request, run_id: str) -> Response:
+        run = transitions.report_run(
+            organization=self.organization,
+            run_id=run_id,
+            move=self.move,
+            report=_report(RUN_REPORTS[self.move], request, self),
+        )
+        return Response(shapes.RunWithSteps(run).data)
+
+
+class StepReportViewSet(RunsScopesViewSet):
+    """An executor's reports about a step of a running run."""
+
+    move = Move.START  # each URL sets its own
+
+    def report(self, request: Request, run_id: str, key: str) -> Response:
+        step = transitions.report_step(
+            organization=self.organization,
+            run_id=run_id,
+            key=key,
+            move=self.move,
+            report=_report(STEP_REPORTS[self.move], request, self),
+        )
+        return Response(shapes.StepOutput(step).data)
+
+
+def _report(
+    shape: type[serializers.Serializer[Any]], request: Request, view: RunsScopesViewSet
+) -> transitions.Report:
+    values = valid(shape, request.data)
+    occurred_at = values.pop("occurred_at", None)
+    return transitions.Report(
+        values=values, occurred_at=occurred_at, may_import=view.caller.may(Scope.RUNS_IMPORT)
+    )

@@ -1,0 +1,57 @@
+"""A run as the payload formats see it."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from runs.models import Run, Step
+from runs.states import RunStatus
+
+
+class RunDetail:
+    """The run, and its steps only if a format asks for them."""
+
+    def __init__(self, run: Run, steps: Sequence[Step] | None = None) -> None:
+        self.run = run
+        self._steps = steps
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        return list(self.run.steps.order_by("index") if self._steps is None else self._steps)
+
+    def context(self) -> dict[str, Any]:
+        """The full output of every step by its key, in the order of their starts."""
+        return {step.key: step.output for step in self.steps}
+
+
+def run_data(run: Run) -> dict[str, Any]:
+    """`data` of a workflow event in the generic shape."""
+    return {
+        "run_id": run.public_id,
+        "status": str(run.status),
+        "started_at": moment(run.started_at),
+        "ended_at": moment(run.ended_at),
+        "input": run.input,
+        "output": run.output if run.status == RunStatus.COMPLETED else None,
+        "error": run.error,
+    }
+
+
+def step_data(run: Run, step: Step) -> dict[str, Any]:
+    """`data` of a step event: the step's part, and the run that it belongs to."""
+    return {
+        "run_id": run.public_id,
+        "step_id": step.key,
+        "step_name": step.name or step.key,
+        "step_index": step.index,
+        "status": str(step.status),
+        "started_at": moment(step.started_at),
+        "ended_at": moment(step.ended_at),
+        "input": step.input,
+        "output": step.output,
+        "error": step.error,
+    }
+
+
+def moment(value: Any) -> str | None:
+    return None if value is None else value.isoformat(timespec="microseconds").replace("+00:00", "Z")

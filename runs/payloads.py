@@ -1,0 +1,42 @@
+"""Registers the source systems' payload formats, and the made-up run that test deliveries tell of."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from delivery import formats
+from runs.detail import RunDetail, run_data
+from runs.dialects import profiles
+from runs.dialects.elan.payloads import elan_event
+from runs.dialects.leap.payloads import leap_v1, leap_v2
+from runs.models import Run, Workflow, WorkflowVersion
+from runs.states import RunStatus
+from subscriptions.event_types import PayloadFormat
+
+
+def register_all() -> None:
+    formats.register(PayloadFormat.ELAN_EVENT, elan_event)
+    formats.register(PayloadFormat.LEAP_V1, leap_v1)
+    formats.register(PayloadFormat.LEAP_V2, leap_v2)
+    formats.register_example(example)
+
+
+def example(source: str) -> tuple[Mapping[str, Any], RunDetail]:
+    """A completed run of the workflow `source` that never was; nothing of it is stored."""
+    profile = profiles()["elan"]
+    now = timezone.now()
+    workflow = Workflow(public_id=source, name="Test", dialect=profile.name, created_at=now)
+    run = Run(
+        public_id=profile.run_ids.new(),
+        workflow=workflow,
+        version=WorkflowVersion(workflow=workflow, public_id=profile.version_ids.new()),
+        status=RunStatus.COMPLETED,
+        input={"prompt": "This is a test"},
+        output={"message": "This is a test of your webhook"},
+        created_at=now - timedelta(seconds=2),
+        started_at=now - timedelta(seconds=1),
+        ended_at=now,
+    )
+    return run_data(run), RunDetail(run, steps=())

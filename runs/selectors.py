@@ -1,0 +1,44 @@
+"""Reads. Each starts from the organization."""
+
+from django.db.models import QuerySet
+
+from runs.models import Run, Workflow
+from subscriptions.models import Organization
+from webhooks_project.errors import NotFound
+
+
+def workflows(organization: Organization) -> QuerySet[Workflow]:
+    """The organization's workflows, newest first."""
+    rows = Workflow.objects.filter(organization=organization).select_related("version")
+    return rows.order_by("-created_at", "-id")
+
+
+def workflow_get(organization: Organization, workflow_id: str, *, lock: bool = False) -> Workflow:
+    """Raises NotFound, also for what belongs to another organization."""
+    rows = workflows(organization)
+    if lock:
+        rows = rows.select_for_update(of=("self",))
+    workflow = rows.filter(public_id=workflow_id).first()
+    if workflow is None:
+        raise NotFound(f"Workflow {workflow_id} not found in organization {organization.public_id}")
+    return workflow
+
+
+def runs(organization: Organization) -> QuerySet[Run]:
+    """The organization's runs, newest first."""
+    rows = Run.objects.filter(organization=organization)
+    return rows.select_related("workflow", "version", "organization").order_by("-id")
+
+
+def run_get(organization: Organization, run_id: str, *, lock: bool = False) -> Run:
+    """Raises NotFound, also for what belongs to another organization.
+
+    The lock is that of an update of non-key columns, so rows that point at the run can still be made.
+    """
+    rows = runs(organization)
+    if lock:
+        rows = rows.select_for_update(of=("self",), no_key=True)
+    run = rows.filter(public_id=run_id).first()
+    if run is None:
+        raise NotFound(f"Run {run_id} not found in organization {organization.public_id}")
+    return run

@@ -1,0 +1,156 @@
+"""Workflows, their versions, and new runs."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from runs import selectors
+from runs.dialects import profiles
+from runs.dialects.profile import IdForm
+from runs.models import PUBLIC_ID_MAX_CHARACTERS, Run, Workflow, WorkflowVersion
+from subscriptions import rules
+from subscriptions.models import Organization
+from webhooks_project.errors import Conflict, InvalidInput
+
+VERSIONED = (
+    "outputs webhook_url payload_format signature_schemes retry_policy retry_schedule timeout_seconds"
+).split()
+_ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{PUBLIC_ID_MAX_CHARACTERS}}}")
+
+
+def workflow_create(
+    *, organization: Organization, name: str, dialect: str, values: Mapping[str, Any]
+) -> Workflow:
+    """A new workflow and its first version. `values` may hold versioned settings and imported ids.
+
+    Raises InvalidInput, Conflict.
+    """
+    profile = profiles()[dialect]
+    created_at: datetime = values.get("created_at") or timezone.now()
+    settings = {
+        "outputs": None,
+        "webhook_url": "",
+        "payload_format": profile.default_format(created_at),
+        "signature_schemes": list(profile.signature_schemes),
+        "retry_policy": profile.retry_policy,
+        "retry_schedule": None,
+        "timeout_seconds": profile.timeout_seconds,
+    } | {field: values[field] for field in VERSIONED if field in values}
+    check_settings(dialect, settings)
+    try:
+        with transaction.atomic():
+            workflow = Workflow.objects.create(
+                organization=organization,
+                public_id=_id(values.get("id"), profile.workflow_ids, "id"),
+                name=name,
+                dialect=dialect,
+                created_at=created_at,
+            )
+            _publish(workflow, settings, values.get("version_id"))
+    except IntegrityError:
+        raise Conflict("a workflow of this id exists", field="id", code="id_taken") from None
+    return workflow
+
+
+@transaction.atomic
+def workflow_update(*, organization: Organization, workflow_id: str, values: Mapping[str, Any]) -> Workflow:
+    """Change the given fields; a change of outputs or webhook settings publishes a new version."""
+    workflow = selectors.workflow_get(organization, workflow_id, lock=True)
+    assert workflow.version is not None
+    before = {field: getattr(workflow.version, field) for field in VERSIONED}
+    after = before | {field: values[field] for field in VERSIONED if field in values}
+    check_settings(workflow.dialect, after)
+    if "name" in values:
+        workflow.name = values["name"]
+    workflow.updated_at = timezone.now()
+    workflow.save(update_fields=["name", "updated_at"])
+    if after != before or "version_id" in values:
+        _publish(workflow, after, values.get("version_id"))
+    return workflow
+
+
+def check_settings(dialect: str, settings: dict[str, Any]) -> None:
+    """Raises InvalidInput naming the field; strips the URL in place."""
+    profile = profiles()[dialect]
+    if settings["webhook_url"].strip():
+        settings["webhook_url"] = rules.clean_url(settings["webhook_url"], "webhook_url")
+    else:
+        settings["webhook_url"] = ""
+    if settings["payload_format"] not in profile.payload_formats:
+        raise InvalidInput(
+            f"a {dialect} workflow's payload_format is one of {', '.join(profile.payload_formats)}",
+            field="payload_format",
+        )
+    rules.check_schemes(settings["signature_schemes"])
+    rules.check_retry_schedule(settings["retry_schedule"])
+    rules.check_timeout(settings["timeout_seconds"])
+
+
+def _publish(workflow: Workflow, settings: Mapping[str, Any], version_id: str | None) -> None:
+    form = profiles()[workflow.dialect].version_ids
+    workflow.version = WorkflowVersion.objects.create(
+        workflow=workflow, public_id=_id(version_id, form, "version_id"), **settings
+    )
+    workflow.save(update_fields=["version"])
+
+
+def run_create(
+    *, organization: Organization, workflow_id: str, values: Mapping[str, Any]
+) -> tuple[Run, bool]:
+    """A new queued run, and whether it is new: the same `external_id` again gives the same run.
+
+    Raises NotFound, InvalidInput, Conflict.
+    """
+    workflow = selectors.workflow_get(organization, workflow_id)
+    external_id: str | None = values.get("external_id")
+    webhook_url = values.get("webhook_url") or ""
+    if webhook_url.strip():
+        webhook_url = rules.clean_url(webhook_url, "webhook_url")
+    run = Run(
+        organization=organization,
+        workflow=workflow,
+        version=workflow.version,
+        public_id=_id(values.get("id"), profiles()[workflow.dialect].run_ids, "id"),
+        external_id=external_id,
+        webhook_url=webhook_url.strip(),
+        input=values.get("input"),
+        created_at=values.get("created_at") or timezone.now(),
+    )
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+    except IntegrityError:
+        return _first_of(run, own_id=values.get("id")), False
+    run.refresh_from_db(fields=["updated_at"])
+    return run, True
+
+
+def _first_of(run: Run, own_id: str | None) -> Run:
+    """The run that was there first under the same external_id, if the calls were the same."""
+    first = selectors.runs(run.organization).filter(external_id=run.external_id).first()
+    if run.external_id is None or first is None:
+        raise Conflict("a run of this id exists", field="id", code="id_taken")
+    same = (
+        first.workflow_id == run.workflow_id
+        and first.input == run.input
+        and first.webhook_url == run.webhook_url
+        and own_id in (None, first.public_id)
+    )
+    if not same:
+        raise Conflict("another run has this external_id", field="external_id", code="external_id_taken")
+    return first
+
+
+def _id(given: str | None, form: IdForm, field: str) -> str:
+    """An imported id if one is given, else a new one of the dialect's form."""
+    if given is None:
+        return form.new()
+    if not _ID.fullmatch(given):
+        raise InvalidInput(
+            f"{field} must be 1 to {PUBLIC_ID_MAX_CHARACTERS} letters, digits or any of _ . : -", field=field
+        )
+    return given

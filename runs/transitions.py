@@ -1,0 +1,207 @@
+"""Reports of executors: a run or step moves, and its event is written in the same transaction.
+
+The run's row is locked first, so reports of one run are decided one after another: the state, the
+order of steps and the single end of a run hold under any concurrency. A repeat of a report is
+recognised by its fingerprint, answered as the first time, and tells nobody.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from delivery import outbox
+from delivery.callbacks import Callback
+from runs import outputs, selectors
+from runs.detail import RunDetail, run_data, step_data
+from runs.dialects import profiles
+from runs.models import Run, Step
+from runs.states import (
+    ENDED,
+    RUN_MOVES,
+    STEP_EVENTS,
+    Move,
+    RunStatus,
+    StepStatus,
+    step_move_allowed,
+)
+from subscriptions.models import Organization
+from webhooks_project.errors import Conflict, InvalidInput, NotFound
+
+# Executors' clocks may run ahead a little.
+FUTURE_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What an executor says; `values` are the fields of the body that belong to the move."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    occurred_at: datetime | None = None
+    #: may `occurred_at` lie before the run was created here (a key that imports)?
+    may_import: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same report, whenever it says that it happened."""
+        text = json.dumps(self.values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@transaction.atomic
+def report_run(*, organization: Organization, run_id: str, move: Move, report: Report) -> Run:
+    """Move a run. Raises NotFound, InvalidInput, or Conflict naming the state it is in."""
+    run = selectors.run_get(organization, run_id, lock=True)
+    before = RunStatus(run.status)
+    rule = RUN_MOVES[move]
+    if before not in rule.sources or _is_repeat_of_progress(run, move, report):
+        if run.reports.get(move) == report.fingerprint:
+            return run
+        raise _impossible(run, move, report)
+    now = _moment(report, run.created_at, run.started_at)
+    _apply(run, move, report, now)
+    run.reports[move] = report.fingerprint
+    run.updated_at = timezone.now()
+    run.save()
+    event_type = _event_type(run, before, move)
+    if event_type is not None:
+        new = outbox.NewEvent(
+            organization=organization,
+            event_type=event_type,
+            occurred_at=now,
+            data=run_data(run),
+            source=run.workflow.public_id,
+            subject=run.public_id,
+            detail=RunDetail(run),
+        )
+        outbox.append(new, callback=_callback(run, event_type))
+    return run
+
+
+@transaction.atomic
+def report_step(*, organization: Organization, run_id: str, key: str, move: Move, report: Report) -> Step:
+    """Move a step of a running run; its start makes it. Raises NotFound, InvalidInput, Conflict."""
+    run = selectors.run_get(organization, run_id, lock=True)
+    step = run.steps.filter(key=key).first()
+    status = None if step is None else StepStatus(step.status)
+    if step is not None and step.reports.get(move) == report.fingerprint:
+        return step
+    if step is None and move is not Move.START:
+        raise NotFound(f"Step {key} of run {run_id} has not been started", code="step_not_started")
+    if run.status != RunStatus.RUNNING:
+        raise Conflict(f"the run is {run.status}: its steps cannot move", code="impossible_move")
+    if not step_move_allowed(move, status):
+        raise Conflict(f"the step is {status}: it cannot {move}", code="impossible_move")
+    now = _moment(report, run.created_at, step.started_at if step else None)
+    if step is None:
+        step = Step(run=run, key=key, index=run.steps.count(), started_at=now)
+    step.status, event_type = STEP_EVENTS[move]
+    if move is not Move.START:
+        step.ended_at = now
+    for name, value in report.values.items():
+        setattr(step, name, value)
+    step.reports[move] = report.fingerprint
+    step.save()
+    new = outbox.NewEvent(
+        organization=organization,
+        event_type=event_type,
+        occurred_at=now,
+        data=step_data(run, step),
+        source=run.workflow.public_id,
+        subject=run.public_id,
+        detail=RunDetail(run),
+    )
+    outbox.append(new)
+    return step
+
+
+def _apply(run: Run, move: Move, report: Report, now: datetime) -> None:
+    """Put the move's effects on the object."""
+    target = RUN_MOVES[move].target
+    values = report.values
+    if target is not None:
+        run.status = target
+    if move is Move.START:
+        run.started_at = run.started_at or now
+        run.executor_id = values.get("executor_id") or run.executor_id
+    if move is Move.PROGRESS:
+        run.progress = values["progress"]
+    if "artifacts" in values:
+        run.artifacts = values["artifacts"]
+    if "error" in values:
+        run.error = values["error"]
+    if target in ENDED:
+        run.ended_at = now
+        run.progress = ""
+    if move is Move.COMPLETE:
+        _set_output(run, values.get("output"))
+
+
+def _set_output(run: Run, reported: Any) -> None:
+    """The configured outputs, or what the executor reported; an unknown name fails the run (seed 000)."""
+    if not run.version.outputs:
+        run.output = reported
+        return
+    steps = {
+        step.key: {"input": step.input, "output": step.output, "primary": step.primary}
+        for step in run.steps.order_by("index")
+    }
+    context = {"input": run.input, "steps": steps, "output": reported}
+    try:
+        run.output = outputs.resolve(run.version.outputs, context)
+    except outputs.UnknownVariable as error:
+        run.status = RunStatus.FAILED
+        run.error = {"message": str(error), "code": "unknown_variable"}
+
+
+def _event_type(run: Run, before: RunStatus, move: Move) -> str | None:
+    if move is Move.COMPLETE and run.status == RunStatus.FAILED:
+        return RUN_MOVES[Move.FAIL].events[before]
+    return RUN_MOVES[move].events.get(before)
+
+
+def _callback(run: Run, event_type: str) -> Callback | None:
+    """The run's own URL, else its workflow's default; told only of the events of its dialect."""
+    url = run.webhook_url or run.version.webhook_url
+    if not url or event_type not in profiles()[run.workflow.dialect].callback_events:
+        return None
+    version = run.version
+    return Callback(
+        url=url,
+        payload_format=version.payload_format,
+        signature_schemes=tuple(version.signature_schemes),
+        retry_policy=version.retry_policy,
+        retry_schedule=None if version.retry_schedule is None else tuple(version.retry_schedule),
+        timeout_seconds=version.timeout_seconds,
+        workflow_id=run.workflow.public_id,
+    )
+
+
+def _is_repeat_of_progress(run: Run, move: Move, report: Report) -> bool:
+    return move is Move.PROGRESS and run.reports.get(move) == report.fingerprint
+
+
+def _impossible(run: Run, move: Move, report: Report) -> Conflict:
+    if move is Move.START and run.status == RunStatus.RUNNING and run.executor_id:
+        return Conflict("the run was started by another executor", field="executor_id", code="other_executor")
+    return Conflict(f"the run is {run.status}: it cannot {move}", code="impossible_move")
+
+
+def _moment(report: Report, created_at: datetime, started_at: datetime | None) -> datetime:
+    """When it happened. Raises InvalidInput for a time that cannot be."""
+    now = timezone.now()
+    if report.occurred_at is None:
+        return now
+    if report.occurred_at > now + FUTURE_TOLERANCE:
+        raise InvalidInput("occurred_at lies in the future", field="occurred_at", code="in_the_future")
+    earliest = started_at or (None if report.may_import else created_at)
+    if earliest is not None and report.occurred_at < earliest:
+        raise InvalidInput(
+            f"occurred_at must not lie before {earliest.isoformat()}", field="occurred_at", code="too_early"
+        )
+    return report.occurred_at

@@ -1,0 +1,141 @@
+"""Tenants, their API keys, and the list of their signing secrets."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from subscriptions import services
+from subscriptions.admin.base import ReadOnlyAdmin
+from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter
+from subscriptions.admin.service_forms import ServiceAdmin, ServiceForm
+from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope, SigningSecret
+
+
+class OrganizationForm(ServiceForm):
+    secret: str = ""
+
+    class Meta:
+        model = Organization
+        fields = ("name", "contact_email")
+
+    def carry_out(self) -> Organization:
+        if not self.is_new:
+            organization: Organization = self.instance
+            organization.save(update_fields=self.changed_data)
+            return organization
+        organization, self.secret = services.organization_create(**self.cleaned_data)
+        return organization
+
+
+@admin.register(Organization)
+class OrganizationAdmin(ServiceAdmin):
+    form = OrganizationForm
+    list_display = ("name", "public_id", "contact_email", "created_at")
+    search_fields = ("=public_id", "name__istartswith")
+    search_help_text = "Organization id, or the beginning of its name."
+    ordering = ("-id",)
+    fields = ("name", "contact_email", "public_id", "created_at")
+    readonly_fields = ("public_id", "created_at")
+
+    def save_model(self, request: HttpRequest, obj: Organization, form: Any, change: Any) -> None:
+        if form.secret:
+            text = f"The organization's signing secret, shown this once: {form.secret}"
+            self.message_user(request, text, messages.WARNING)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # It would take all logs of the tenant with it.
+        return False
+
+
+class ApiKeyForm(ServiceForm):
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=DEFAULT_SCOPES
+    )
+    signs = forms.BooleanField(
+        required=False, help_text="Webhooks can be signed with it; it is then kept, encrypted."
+    )
+    key: str = ""
+
+    class Meta:
+        model = ApiKey
+        fields = ("organization", "organizations", "name", "scopes", "expires_at")
+
+    def carry_out(self) -> ApiKey:
+        if not self.is_new:
+            api_key: ApiKey = self.instance
+            # Naming the columns keeps a revocation that happens meanwhile.
+            api_key.save(update_fields=[name for name in self.changed_data if name in ("name", "expires_at")])
+            return api_key
+        values = self.cleaned_data
+        api_key, self.key = services.api_key_create(
+            organization=values["organization"],
+            others=values["organizations"],
+            name=values["name"],
+            scopes=values["scopes"],
+            signs=values["signs"],
+            expires_at=values["expires_at"],
+        )
+        return api_key
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ServiceAdmin):
+    form = ApiKeyForm
+    list_display = ("prefix", "name", "organization", "scopes", "last_used_at", "expires_at", "revoked_at")
+    list_select_related = ("organization",)
+    list_filter = (OrganizationFilter, ("revoked_at", admin.EmptyFieldListFilter))
+    search_fields = ("prefix__startswith", "=organization__public_id")
+    search_help_text = "The beginning of the key (up to 12 characters), or an organization id."
+    ordering = ("-id",)
+    autocomplete_fields = ("organization", "organizations")
+    actions = ("revoke",)
+    page_actions = ("revoke",)
+
+    ADD_FIELDS = ("organization", "organizations", "name", "scopes", "signs", "expires_at")
+    FIXED_FIELDS = (
+        *("prefix", "organization", "organizations", "scopes", "signs"),
+        *("created_at", "last_used_at", "revoked_at"),
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.ADD_FIELDS if obj is None else ("name", "expires_at", *self.FIXED_FIELDS)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else self.FIXED_FIELDS
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if obj is not None:
+            # Fields that a form declares stay in it, also where the page shows them read-only.
+            for name in ("scopes", "signs"):
+                form.base_fields.pop(name, None)
+        return form
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
+        if form.key:
+            self.message_user(request, f"The key, shown this once: {form.key}", messages.WARNING)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Revoking keeps the row, and with it who used what.
+        return False
+
+    @admin.action(description="Revoke", permissions=["operate"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        self.do_each(request, self.bounded(request, queryset), services.api_key_revoke, "Revoked")
+
+
+@admin.register(SigningSecret)
+class SigningSecretAdmin(ReadOnlyAdmin):
+    """What is in force until when; the secrets themselves are shown nowhere."""
+
+    list_display = ("id", "kind", "organization", "subscription", "workflow_id", "created_at", "expires_at")
+    list_select_related = ("organization", "subscription")
+    list_filter = (OrganizationFilter, SubscriptionFilter, "kind")
+    ordering = ("-id",)
+    fields = ("kind", "organization", "subscription", "workflow_id", "created_at", "expires_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SigningSecret]:
+        return super().get_queryset(request).defer("encrypted_secret")

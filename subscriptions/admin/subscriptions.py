@@ -1,0 +1,156 @@
+"""Subscriptions: added, changed and deleted through the services, secrets shown once."""
+
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from subscriptions import services
+from subscriptions.admin.base import ACTION_MESSAGES_MAX
+from subscriptions.admin.filters import OrganizationFilter, whole_number
+from subscriptions.admin.service_forms import ServiceAdmin
+from subscriptions.admin.subscription_form import SubscriptionForm
+from subscriptions.models import Subscription
+from webhooks_project.errors import NotFound
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ServiceAdmin):
+    form = SubscriptionForm
+    list_display = (
+        "name",
+        "id",
+        "organization",
+        "url",
+        "events",
+        "payload_format",
+        "is_active",
+        "created_at",
+    )
+    list_select_related = ("organization",)
+    list_filter = (
+        "is_active",
+        "payload_format",
+        OrganizationFilter,
+        ("deleted_at", admin.EmptyFieldListFilter),
+    )
+    search_fields = ("id", "url", "name", "organization__public_id")
+    search_help_text = "Subscription id, organization id, or the beginning of the URL or of the name."
+    # Ids are random: only the time sorts the newest first.
+    ordering = ("-created_at", "-id")
+    autocomplete_fields = ("organization",)
+    actions: tuple[str, ...] = ("enable", "disable", "rotate_secret", "delete_selected")
+    page_actions: ClassVar[tuple[str, ...]] = ("enable", "disable", "rotate_secret")
+
+    EDITED_FIELDS = (
+        *("name", "url", "is_active", "events", "custom_events", "workflow_ids", "payload_format"),
+        *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds", "secret", "headers"),
+    )
+    SHOWN_FIELDS = (
+        *("name", "url", "is_active", "events", "workflow_ids", "payload_format"),
+        *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds"),
+    )
+    FIXED_FIELDS: tuple[str, ...] = (
+        *("id", "organization", "header_names", "version", "created_at", "updated_at", "deleted_at"),
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ("organization", *self.EDITED_FIELDS)
+        if not self.has_change_permission(request, obj):
+            return (*self.SHOWN_FIELDS, *self.FIXED_FIELDS)
+        return (*self.EDITED_FIELDS, "remove_secret", *self.FIXED_FIELDS)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else self.FIXED_FIELDS
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        return super().get_queryset(request).defer("encrypted_headers")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Subscription], search_term: str
+    ) -> tuple[QuerySet[Subscription], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if (id_ := whole_number(term)) is not None:
+            return queryset.filter(Q(id=id_) | Q(name=term)), False
+        if term.startswith(("http://", "https://")):
+            return queryset.filter(url__startswith=term), False
+        return queryset.filter(Q(name__istartswith=term) | Q(organization__public_id=term)), False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and not (obj and obj.deleted_at)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and obj.deleted_at)
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: Any) -> None:
+        if form.generated_secret:
+            self._show_secret(request, obj, form.generated_secret)
+
+    def _show_secret(self, request: HttpRequest, subscription: Subscription, secret: str) -> None:
+        text = f"Signing secret of {subscription.pk}, shown this once: {secret}"
+        self.message_user(request, text, messages.WARNING)
+
+    # --- Actions ---
+
+    @admin.action(description="Enable", permissions=["operate"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        self._set_active(request, queryset, True, "Enabled")
+
+    @admin.action(description="Disable", permissions=["operate"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        self._set_active(request, queryset, False, "Disabled")
+
+    def _set_active(
+        self, request: HttpRequest, queryset: QuerySet[Subscription], is_active: bool, done: str
+    ) -> None:
+        def work(subscription: Subscription) -> None:
+            services.subscription_update(
+                organization=subscription.organization,
+                subscription_id=subscription.pk,
+                values={"is_active": is_active},
+            )
+
+        self.do_each(request, self.bounded(request, queryset), work, done)
+
+    @admin.action(description="Rotate signing secret", permissions=["operate"])
+    def rotate_secret(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        def work(subscription: Subscription) -> None:
+            if subscription.deleted_at:
+                raise NotFound(f"{subscription} is deleted")
+            secret = services.signing_secret_rotate(
+                organization=subscription.organization, subscription=subscription
+            )
+            self._show_secret(request, subscription, secret)
+
+        objects = self.bounded(request, queryset, ACTION_MESSAGES_MAX)
+        self.do_each(request, objects, work, "Rotated the signing secret")
+
+    # --- Deletion ---
+
+    @admin.action(description="Delete", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> HttpResponse | None:
+        present = queryset.filter(deleted_at=None)
+        if not self.bounded(request, present):
+            return None
+        answer: HttpResponse | None = delete_selected(self, request, present)
+        return answer
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Only the names: the rows stay, and with them everything that points at them."""
+        names = [str(subscription) for subscription in objs]
+        return names, {self.opts.verbose_name_plural: len(names)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Subscription) -> None:
+        # Somebody else may have been faster.
+        with suppress(NotFound):
+            services.subscription_delete(organization=obj.organization, subscription_id=obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        for subscription in queryset.select_related("organization"):
+            self.delete_model(request, subscription)

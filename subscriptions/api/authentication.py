@@ -1,0 +1,89 @@
+"""Who calls, and for which organization.
+
+API keys come as `Authorization: Bearer …` or `X-API-Key: …`; `X-Org-Id` picks one of the key's
+organizations, else its default one counts. Administrators who are logged in may use the browsable API.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from subscriptions.keys import hash_api_key
+from subscriptions.models import ApiKey, Organization, Scope
+from webhooks_project.errors import NotFound
+
+ORGANIZATION_HEADER = "X-Org-Id"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What a request may do: `request.auth`."""
+
+    organization: Organization
+    scopes: frozenset[str]
+    key: ApiKey | None
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Looks a key up by its hash: the time that takes tells nothing about the key."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Caller] | None:
+        text = self._presented(request)
+        if text is None:
+            return None
+        key = (
+            ApiKey.objects.select_related("organization")
+            .filter(key_hash=hash_api_key(text), revoked_at=None)
+            .filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+            .first()
+        )
+        if key is None:
+            raise AuthenticationFailed("The API key is unknown, expired or revoked.", code="bad_api_key")
+        organization = _organization(key, request.headers.get(ORGANIZATION_HEADER))
+        return AnonymousUser(), Caller(organization, frozenset(key.scopes), key)
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="runhooks"'
+
+    @staticmethod
+    def _presented(request: Request) -> str | None:
+        authorization: str = request.headers.get("Authorization", "")
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+        return request.headers.get("X-API-Key")
+
+
+class AdministratorAuthentication(SessionAuthentication):
+    """A logged-in superuser, for the browsable API: in the oldest organization unless X-Org-Id names one."""
+
+    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, Any] | None:
+        found = super().authenticate(request)
+        if found is None or not found[0].is_superuser:
+            return None
+        wanted = request.headers.get(ORGANIZATION_HEADER)
+        rows = Organization.objects.order_by("pk")
+        organization = (rows.filter(public_id=wanted) if wanted else rows).first()
+        if organization is None:
+            raise NotFound("There is no such organization.")
+        return found[0], Caller(organization, frozenset(Scope.values), None)
+
+
+def _organization(key: ApiKey, wanted: str | None) -> Organization:
+    if wanted is None or wanted == key.organization.public_id:
+        return key.organization
+    # The platform's operator acts for every organization; other keys for those they were given.
+    rows = Organization.objects if Scope.ORGANIZATIONS_WRITE in key.scopes else key.organizations
+    organization = rows.filter(public_id=wanted).first()
+    if organization is None:
+        raise NotFound(f"Organization {wanted[:64]} not found", field=ORGANIZATION_HEADER)
+    return organization

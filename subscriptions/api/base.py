@@ -1,0 +1,67 @@
+"""What all views of the API share."""
+
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from subscriptions.api.authentication import Caller
+from subscriptions.models import Organization
+from webhooks_project.errors import InvalidInput
+
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 100
+
+Row = TypeVar("Row", bound=Model)
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """`limit` and `offset` of a list."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=LIMIT_MAX, default=LIMIT_DEFAULT)
+    # PostgreSQL takes offsets up to 2^63; a billion is beyond any list that is kept.
+    offset = serializers.IntegerField(min_value=0, max_value=10**9, default=0)
+
+
+class OrganizationViewSet(viewsets.ViewSet):
+    """A view whose every query starts from the caller's organization."""
+
+    read_scope: str | None = None
+    write_scope: str | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        for text in (*kwargs.values(), *request.query_params.values()):
+            if "\x00" in str(text):
+                raise InvalidInput("NUL characters are not allowed in addresses.", code="bad_character")
+
+    @property
+    def caller(self) -> Caller:
+        auth = self.request.auth
+        assert isinstance(auth, Caller)
+        return auth
+
+    @property
+    def organization(self) -> Organization:
+        return self.caller.organization
+
+
+def valid(serializer: type[BaseSerializer[Any]], data: Any, **kwargs: Any) -> dict[str, Any]:
+    """The validated values of `data`; raises ValidationError, which becomes a 422."""
+    instance = serializer(data=data, **kwargs)
+    instance.is_valid(raise_exception=True)
+    values: dict[str, Any] = instance.validated_data
+    return values
+
+
+def page(request: Request, name: str, rows: QuerySet[Row], shape: type[BaseSerializer[Any]]) -> Response:
+    """A list in seed 001's form: the named array, `total`, `limit`, `offset`."""
+    query = valid(PageQuery, request.query_params)
+    limit, offset = query["limit"], query["offset"]
+    items = rows[offset : offset + limit]
+    return Response(
+        {name: shape(items, many=True).data, "total": rows.count(), "limit": limit, "offset": offset}
+    )

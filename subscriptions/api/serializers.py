@@ -1,0 +1,161 @@
+"""Shapes of the subscription API: seed 001's fields, then optional additions."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from subscriptions.api.fields import StrictBooleanField, StrictCharField, StrictFloatField
+from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
+from subscriptions.models import ApiKey, Organization, Scope, Subscription
+from subscriptions.rules import SECRET_MAX_CHARACTERS
+from subscriptions.selectors import has_secret
+
+UNKNOWN_FIELD = "Unknown field."
+
+
+def names(of: Any) -> list[str]:
+    return [name.value for name in of]
+
+
+class RefusesUnknownFields(serializers.Serializer[Any]):
+    """A misspelt field is an error, not something to ignore."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = self.initial_data
+        if isinstance(given, dict):
+            unknown = sorted(str(name)[:64] for name in set(given) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError({unknown[0]: [UNKNOWN_FIELD]}, code="unknown_field")
+        return attrs
+
+
+class HeadersField(serializers.DictField):
+    """Custom headers: names to values; written, never read back."""
+
+    child = StrictCharField(allow_blank=True, trim_whitespace=False)
+
+
+class SubscriptionInput(RefusesUnknownFields):
+    """What may be set when creating a subscription, and, each on its own, when updating it."""
+
+    name = StrictCharField(max_length=255)
+    url = StrictCharField(max_length=2048)
+    events = serializers.ListField(child=StrictCharField(max_length=128), allow_empty=False, max_length=100)
+    secret = StrictCharField(
+        max_length=SECRET_MAX_CHARACTERS,
+        required=False,
+        allow_null=True,
+        write_only=True,
+        trim_whitespace=False,
+    )
+    headers = HeadersField(required=False, allow_null=True)
+    is_active = StrictBooleanField(required=False)
+    payload_format = serializers.ChoiceField(choices=names(PayloadFormat), required=False)
+    signature_schemes = serializers.ListField(
+        child=serializers.ChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
+    )
+    retry_policy = serializers.ChoiceField(choices=names(RetryPolicyName), required=False)
+    retry_schedule = serializers.ListField(child=StrictFloatField(), required=False, allow_null=True)
+    timeout_seconds = StrictFloatField(required=False, allow_null=True)
+    workflow_ids = serializers.ListField(
+        child=StrictCharField(max_length=128), required=False, max_length=100
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        for name in ("events", "workflow_ids"):
+            if name in attrs:
+                attrs[name] = list(dict.fromkeys(attrs[name]))
+        return attrs
+
+
+class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
+    """A subscription as it is read: header names only, and whether there is a secret."""
+
+    headers = serializers.ListField(source="header_names", child=serializers.CharField())
+    has_secret = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Subscription
+        fields = (
+            "id name url events is_active created_at updated_at headers has_secret payload_format "
+            "signature_schemes retry_policy retry_schedule timeout_seconds workflow_ids"
+        ).split()
+
+    def get_has_secret(self, subscription: Subscription) -> bool:
+        return has_secret(subscription)
+
+
+class SubscriptionCreated(SubscriptionOutput):
+    """The same with the Standard Webhooks secret, which is shown only now."""
+
+    signing_secret = serializers.CharField()
+
+    class Meta(SubscriptionOutput.Meta):
+        fields = [*SubscriptionOutput.Meta.fields, "signing_secret"]
+
+
+class RotateInput(RefusesUnknownFields):
+    """How long the old secret goes on signing beside the new one."""
+
+    overlap_seconds = StrictFloatField(min_value=0, max_value=7 * 24 * 3600, required=False)
+
+
+class RotateOutput(serializers.Serializer[Any]):
+    """The new Standard Webhooks secret, shown only now."""
+
+    signing_secret = serializers.CharField()
+
+
+class OrganizationInput(RefusesUnknownFields):
+    """A customer of the platform."""
+
+    name = StrictCharField(max_length=255)
+    contact_email = serializers.EmailField(required=False, allow_blank=True)
+
+
+class OrganizationOutput(serializers.ModelSerializer[Organization]):
+    """An organization."""
+
+    id = serializers.CharField(source="public_id")
+
+    class Meta:
+        model = Organization
+        fields = ["id", "name", "contact_email", "created_at"]
+
+
+class OrganizationCreated(OrganizationOutput):
+    """The same with the secret that signs its callbacks, shown only now."""
+
+    signing_secret = serializers.CharField()
+
+    class Meta(OrganizationOutput.Meta):
+        fields = [*OrganizationOutput.Meta.fields, "signing_secret"]
+
+
+class ApiKeyInput(RefusesUnknownFields):
+    """A new key of an organization."""
+
+    name = StrictCharField(max_length=255, required=False, allow_blank=True)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=Scope.values), required=False, allow_empty=False
+    )
+    signs = StrictBooleanField(required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class ApiKeyOutput(serializers.ModelSerializer[ApiKey]):
+    """A key without its secret part."""
+
+    class Meta:
+        model = ApiKey
+        fields = "id name prefix scopes signs created_at last_used_at expires_at revoked_at".split()
+
+
+class ApiKeyCreated(ApiKeyOutput):
+    """The same with the key itself, shown only now."""
+
+    key = serializers.CharField()
+
+    class Meta(ApiKeyOutput.Meta):
+        fields = [*ApiKeyOutput.Meta.fields, "key"]

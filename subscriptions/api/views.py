@@ -1,0 +1,146 @@
+"""The subscription API (seed 001), and the operator's API for organizations and their keys."""
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from subscriptions import selectors, services
+from subscriptions.api import serializers as shapes
+from subscriptions.api.base import LIMIT_DEFAULT, OrganizationViewSet, PageQuery, page, valid
+from subscriptions.models import ApiKey, Organization, Scope
+
+PAGING = [
+    OpenApiParameter("limit", int, description="1 to 100"),
+    OpenApiParameter("offset", int, description="items to skip"),
+]
+
+
+class SubscriptionViewSet(OrganizationViewSet):
+    """Webhook subscriptions of the organization."""
+
+    read_scope = Scope.WEBHOOKS_READ
+    write_scope = Scope.WEBHOOKS_WRITE
+
+    @extend_schema(parameters=PAGING, responses=shapes.SubscriptionOutput(many=True))
+    def list(self, request: Request) -> Response:
+        """All subscriptions, oldest first; without `limit` really all of them, as seed 001 says."""
+        rows = selectors.of_organization(self.organization).prefetch_related("signing_secrets")
+        if "limit" in request.query_params:
+            return page(request, "webhooks", rows, shapes.SubscriptionOutput)
+        offset = valid(PageQuery, request.query_params)["offset"]
+        items = shapes.SubscriptionOutput(rows[offset:], many=True).data
+        total = rows.count()
+        return Response(
+            {"webhooks": items, "total": total, "limit": max(LIMIT_DEFAULT, total), "offset": offset}
+        )
+
+    @extend_schema(request=shapes.SubscriptionInput, responses={201: shapes.SubscriptionCreated})
+    def create(self, request: Request) -> Response:
+        values = valid(shapes.SubscriptionInput, request.data)
+        subscription, secret = services.subscription_create(organization=self.organization, values=values)
+        subscription.signing_secret = secret  # type: ignore[attr-defined]
+        return Response(shapes.SubscriptionCreated(subscription).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=shapes.SubscriptionOutput)
+    def retrieve(self, request: Request, subscription_id: int) -> Response:
+        subscription = selectors.subscription_get(self.organization, subscription_id)
+        return Response(shapes.SubscriptionOutput(subscription).data)
+
+    @extend_schema(request=shapes.SubscriptionInput(partial=True), responses=shapes.SubscriptionOutput)
+    def partial_update(self, request: Request, subscription_id: int) -> Response:
+        """Only the given fields change; null clears `secret`, `headers` and other optional ones."""
+        selectors.subscription_get(self.organization, subscription_id)
+        values = valid(shapes.SubscriptionInput, request.data, partial=True)
+        subscription = services.subscription_update(
+            organization=self.organization, subscription_id=subscription_id, values=values
+        )
+        return Response(shapes.SubscriptionOutput(subscription).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, subscription_id: int) -> Response:
+        services.subscription_delete(organization=self.organization, subscription_id=subscription_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=shapes.RotateInput, responses=shapes.RotateOutput)
+    @action(detail=True, methods=["post"])
+    def rotate_secret(self, request: Request, subscription_id: int) -> Response:
+        """A new Standard Webhooks secret; the old one signs beside it for the overlap (default a day)."""
+        subscription = selectors.subscription_get(self.organization, subscription_id)
+        values = valid(shapes.RotateInput, request.data)
+        secret = services.signing_secret_rotate(
+            organization=self.organization, subscription=subscription, **values
+        )
+        return Response(shapes.RotateOutput({"signing_secret": secret}).data)
+
+
+class OrganizationsViewSet(OrganizationViewSet):
+    """For the platform's operator: provision customers and their keys without the admin."""
+
+    read_scope = Scope.ORGANIZATIONS_WRITE
+    write_scope = Scope.ORGANIZATIONS_WRITE
+
+    @extend_schema(parameters=PAGING, responses=shapes.OrganizationOutput(many=True))
+    def list(self, request: Request) -> Response:
+        return page(request, "organizations", Organization.objects.order_by("pk"), shapes.OrganizationOutput)
+
+    @extend_schema(request=shapes.OrganizationInput, responses={201: shapes.OrganizationCreated})
+    def create(self, request: Request) -> Response:
+        values = valid(shapes.OrganizationInput, request.data)
+        organization, secret = services.organization_create(**values)
+        organization.signing_secret = secret  # type: ignore[attr-defined]
+        return Response(shapes.OrganizationCreated(organization).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=shapes.OrganizationOutput)
+    def retrieve(self, request: Request, organization_id: str) -> Response:
+        return Response(shapes.OrganizationOutput(self._get(organization_id)).data)
+
+    @extend_schema(request=shapes.RotateInput, responses=shapes.RotateOutput)
+    @action(detail=True, methods=["post"])
+    def rotate_secret(self, request: Request, organization_id: str) -> Response:
+        """A new secret for the organization's callbacks."""
+        values = valid(shapes.RotateInput, request.data)
+        secret = services.signing_secret_rotate(organization=self._get(organization_id), **values)
+        return Response(shapes.RotateOutput({"signing_secret": secret}).data)
+
+    @staticmethod
+    def _get(organization_id: str) -> Organization:
+        organization = Organization.objects.filter(public_id=organization_id).first()
+        if organization is None:
+            raise Http404
+        return organization
+
+
+class ApiKeyViewSet(OrganizationsViewSet):
+    """API keys of one organization."""
+
+    @extend_schema(parameters=PAGING, responses=shapes.ApiKeyOutput(many=True))
+    def list(self, request: Request, organization_id: str = "") -> Response:
+        rows = ApiKey.objects.filter(organization=self._get(organization_id)).order_by("-pk")
+        return page(request, "api_keys", rows, shapes.ApiKeyOutput)
+
+    @extend_schema(request=shapes.ApiKeyInput, responses={201: shapes.ApiKeyCreated})
+    def create(self, request: Request, organization_id: str = "") -> Response:
+        """A new key. No one can hand out a scope that their own key lacks."""
+        organization = self._get(organization_id)
+        values: dict[str, Any] = valid(shapes.ApiKeyInput, request.data)
+        for scope in values.get("scopes", ()):
+            if not self.caller.may(scope):
+                raise PermissionDenied(f"The API key lacks the scope {scope}.", code="missing_scope")
+        key, plain = services.api_key_create(organization=organization, **values)
+        key.key = plain  # type: ignore[attr-defined]
+        return Response(shapes.ApiKeyCreated(key).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, organization_id: str, key_id: int) -> Response:
+        """Revoke a key: from now on every request with it is answered 401."""
+        key = ApiKey.objects.filter(organization=self._get(organization_id), pk=key_id).first()
+        if key is None:
+            raise Http404
+        services.api_key_revoke(key)
+        return Response(status=status.HTTP_204_NO_CONTENT)

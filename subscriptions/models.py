@@ -1,0 +1,188 @@
+"""Who wants what, where, with which key: organizations, API keys, subscriptions, signing secrets."""
+
+from enum import StrEnum
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from subscriptions.event_types import PayloadFormat, SignatureScheme
+from subscriptions.ids import new_organization_id, new_subscription_id
+
+URL_MAX_CHARACTERS = 2048
+
+
+class Scope(models.TextChoices):
+    """What an API key may do."""
+
+    RUNS_WRITE = "runs:write"
+    RUNS_READ = "runs:read"
+    RUNS_IMPORT = "runs:import"
+    WEBHOOKS_WRITE = "webhooks:write"
+    WEBHOOKS_READ = "webhooks:read"
+    DELIVERIES_READ = "deliveries:read"
+    DELIVERIES_REPLAY = "deliveries:replay"
+    ORGANIZATIONS_WRITE = "organizations:write"
+
+
+# What a key gets when nobody says otherwise: all of its organization's own affairs. Importing sets
+# ids and times by hand, and `organizations:write` is the platform's operator.
+DEFAULT_SCOPES = [s.value for s in Scope if s not in (Scope.RUNS_IMPORT, Scope.ORGANIZATIONS_WRITE)]
+
+
+def choices(names: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(name.value, name.value) for name in names]
+
+
+def default_scopes() -> list[str]:
+    return list(DEFAULT_SCOPES)
+
+
+def default_schemes() -> list[str]:
+    return [SignatureScheme.STANDARD_WEBHOOKS, SignatureScheme.HMAC_SHA256_HEX]
+
+
+class Organization(models.Model):
+    """The tenant; owns everything below."""
+
+    public_id = models.CharField(max_length=64, unique=True, default=new_organization_id, editable=False)
+    name = models.CharField(max_length=255, unique=True)
+    contact_email = models.EmailField(blank=True, help_text="Gets notices, such as a disabled subscription.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """A caller's key. Only its hash is kept, except of keys that sign webhooks (`signs`)."""
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="api_keys", help_text="The default organization."
+    )
+    organizations = models.ManyToManyField(
+        Organization, blank=True, related_name="shared_api_keys", help_text="Others, picked by X-Org-Id."
+    )
+    name = models.CharField(max_length=255, blank=True)
+    prefix = models.CharField(max_length=16, editable=False)
+    key_hash = models.CharField(max_length=64, unique=True, editable=False)
+    signs = models.BooleanField(default=False, editable=False)
+    encrypted_key = models.TextField(blank=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=64, choices=Scope.choices), default=default_scopes)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(signs=True) ^ Q(encrypted_key=""), name="apikey_kept_only_if_it_signs"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class Subscription(models.Model):
+    """An organization's standing wish. Deleted ones stay as rows so that their logs stay readable."""
+
+    id = models.BigIntegerField(primary_key=True, default=new_subscription_id, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="subscriptions")
+    name = models.CharField(max_length=255)
+    url = models.CharField(max_length=URL_MAX_CHARACTERS)
+    events = ArrayField(models.CharField(max_length=128))
+    workflow_ids = ArrayField(
+        models.CharField(max_length=128),
+        default=list,
+        blank=True,
+        help_text="Empty: events of all workflows.",
+    )
+    is_active = models.BooleanField(default=True)
+    payload_format = models.CharField(
+        max_length=32, choices=choices(PayloadFormat), default=PayloadFormat.ELAN_EVENT
+    )
+    signature_schemes = ArrayField(
+        models.CharField(max_length=32, choices=choices(SignatureScheme)), default=default_schemes
+    )
+    retry_policy = models.CharField(max_length=32, default="standard", blank=True)
+    retry_schedule = ArrayField(
+        models.FloatField(),
+        null=True,
+        blank=True,
+        help_text="Seconds between attempts; overrides the policy.",
+    )
+    timeout_seconds = models.FloatField(null=True, blank=True, help_text="Total deadline of one attempt.")
+    encrypted_headers = models.TextField(blank=True, editable=False)
+    header_names = ArrayField(models.CharField(max_length=255), default=list, blank=True, editable=False)
+    # Raised by every change here and of the secrets: the worker's cache is keyed by it.
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(is_active=True, deleted_at__isnull=False),
+                name="subscription_deleted_is_inactive",
+            ),
+            models.CheckConstraint(condition=Q(events__len__gt=0), name="subscription_has_events"),
+            models.CheckConstraint(
+                condition=Q(id__gt=0, id__lt=2**53), name="subscription_id_is_exact_in_json"
+            ),
+        ]
+        indexes = [
+            # subscriptions/selectors.py matching(): the recipients of an event.
+            models.Index(fields=["organization"], name="subscription_active", condition=Q(is_active=True)),
+            # subscriptions/selectors.py of_organization(): the list, newest last.
+            models.Index(
+                fields=["organization", "created_at"],
+                name="subscription_listed",
+                condition=Q(deleted_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SigningSecret(models.Model):
+    """One key that signs webhooks, of a subscription, a workflow, or (neither) the organization.
+
+    Several may be in force at once while one replaces another: all of them sign.
+    """
+
+    class Kind(models.TextChoices):
+        STANDARD = "standard", "Standard Webhooks key (whsec_…)"
+        TEXT = "text", "the caller's text"
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="signing_secrets")
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.CASCADE, null=True, blank=True, related_name="signing_secrets"
+    )
+    workflow_id = models.CharField(max_length=128, blank=True)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    encrypted_secret = models.TextField(editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(subscription__isnull=True) | Q(workflow_id=""), name="signingsecret_one_owner"
+            )
+        ]
+        indexes = [
+            # subscriptions/snapshots.py callback_keys(): keys of a workflow, else of the organization.
+            models.Index(
+                fields=["organization", "workflow_id"],
+                name="signingsecret_of_callbacks",
+                condition=Q(subscription__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} #{self.pk}"

@@ -1,0 +1,127 @@
+"""What a subscription or callback may say. Each rule raises InvalidInput naming the field."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from django.conf import settings
+
+from subscriptions import event_types
+from subscriptions.addresses import TargetRule
+from subscriptions.models import URL_MAX_CHARACTERS
+from webhooks_project.errors import InvalidInput
+
+SECRET_MAX_CHARACTERS = 255
+RETRY_STEPS_MAX = 30
+RETRY_STEP_MAX_SECONDS = 7 * 24 * 3600
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,255}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+# Hop-by-hop headers (RFC 9110, 7.6.1), what frames the request, and what carries signatures.
+RESERVED_HEADERS = frozenset(
+    "host connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer "
+    "transfer-encoding upgrade expect date user-agent x-webhook-signature x-webhook-secret cookie".split()
+)
+RESERVED_HEADER_PREFIXES = ("content-", "webhook-", "x-skyvern-", "accept-encoding")
+
+
+def target_rule() -> TargetRule:
+    """The operator's rule for targets, from the settings."""
+    return TargetRule.of(allow_http=settings.WEBHOOK_ALLOW_HTTP, networks=settings.WEBHOOK_ALLOWED_NETWORKS)
+
+
+def clean_url(url: str, field: str = "url") -> str:
+    """The URL without surrounding blanks, if webhooks may be sent there."""
+    url = url.strip()
+    if not url:
+        raise InvalidInput(f"{field} must not be empty", field=field, code="blank")
+    if len(url) > URL_MAX_CHARACTERS:
+        raise InvalidInput(
+            f"{field} must have at most {URL_MAX_CHARACTERS} characters", field=field, code="max_length"
+        )
+    refusal = target_rule().refusal(url)
+    if refusal:
+        raise InvalidInput(f"{field} {refusal}", field=field, code="url_not_allowed")
+    return url
+
+
+def check_events(events: Sequence[str], payload_format: str) -> None:
+    if not events:
+        raise InvalidInput("events must name at least one event type", field="events", code="empty")
+    for name in events:
+        if not event_types.is_subscribable(name):
+            raise InvalidInput(
+                f"{name!r} is not an event type; the catalogue has {', '.join(event_types.CATALOGUE)}, "
+                "and custom names are dotted letters, digits and _ outside 'workflow.' and 'subscription.'",
+                field="events",
+                code="unknown_event_type",
+            )
+    uncarried = event_types.not_carried_by(payload_format, list(events))
+    if uncarried:
+        raise InvalidInput(
+            f"payload_format {payload_format!r} has no shape for {', '.join(uncarried)}: "
+            "it carries only the end of a run",
+            field="payload_format",
+            code="format_cannot_carry_event",
+        )
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    if len(headers) > settings.SUBSCRIPTION_HEADERS_MAX:
+        raise InvalidInput(
+            f"at most {settings.SUBSCRIPTION_HEADERS_MAX} headers are allowed",
+            field="headers",
+            code="too_many",
+        )
+    lowered = [name.lower() for name in headers]
+    if len(set(lowered)) != len(lowered):
+        raise InvalidInput("headers repeats a name in another case", field="headers", code="duplicate")
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise InvalidInput(f"headers: {name!r} is not a header name", field="headers", code="bad_header")
+        if name.lower() in RESERVED_HEADERS or name.lower().startswith(RESERVED_HEADER_PREFIXES):
+            raise InvalidInput(
+                f"headers: {name} is set by the service", field="headers", code="reserved_header"
+            )
+        if len(value) > settings.SUBSCRIPTION_HEADER_VALUE_MAX_CHARACTERS or not _HEADER_VALUE.fullmatch(
+            value
+        ):
+            raise InvalidInput(
+                f"headers: the value of {name} must be printable ASCII of at most "
+                f"{settings.SUBSCRIPTION_HEADER_VALUE_MAX_CHARACTERS} characters",
+                field="headers",
+                code="bad_header",
+            )
+
+
+def check_secret(secret: str) -> None:
+    if not secret or len(secret) > SECRET_MAX_CHARACTERS:
+        raise InvalidInput(
+            f"secret must have 1 to {SECRET_MAX_CHARACTERS} characters", field="secret", code="max_length"
+        )
+
+
+def check_schemes(schemes: Sequence[str]) -> None:
+    if not schemes:
+        raise InvalidInput("signature_schemes must name at least one, or 'none'", field="signature_schemes")
+    if len(set(schemes)) != len(schemes):
+        raise InvalidInput("signature_schemes repeats a scheme", field="signature_schemes", code="duplicate")
+    if event_types.SignatureScheme.NONE in schemes and len(schemes) > 1:
+        raise InvalidInput("'none' cannot be combined with a scheme", field="signature_schemes")
+
+
+def check_retry_schedule(schedule: Sequence[float] | None) -> None:
+    if schedule is None:
+        return
+    if len(schedule) > RETRY_STEPS_MAX:
+        raise InvalidInput(f"retry_schedule has more than {RETRY_STEPS_MAX} steps", field="retry_schedule")
+    if any(not 0 <= seconds <= RETRY_STEP_MAX_SECONDS for seconds in schedule):
+        raise InvalidInput(
+            f"retry_schedule: each wait must be between 0 and {RETRY_STEP_MAX_SECONDS} seconds",
+            field="retry_schedule",
+        )
+
+
+def check_timeout(timeout_seconds: float | None) -> None:
+    limit = settings.DELIVERY_TIMEOUT_MAX_SECONDS
+    if timeout_seconds is not None and not 0.1 <= timeout_seconds <= limit:
+        raise InvalidInput(f"timeout_seconds must be between 0.1 and {limit:g}", field="timeout_seconds")

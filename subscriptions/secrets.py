@@ -1,0 +1,41 @@
+"""Secrets, encrypted at rest. Nothing here is ever logged.
+
+At rest secrets are Fernet tokens (AES-128-CBC with HMAC-SHA256) under the first of
+`settings.ENCRYPTION_KEYS`; every key of that list decrypts, so keys can be exchanged in place.
+"""
+
+import json
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+
+class UndecryptableSecret(Exception):
+    """None of ENCRYPTION_KEYS opens a stored secret; an operator has to bring the old key back."""
+
+
+@lru_cache(maxsize=4)
+def _fernet(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def encrypt(plain: str) -> str:
+    return _fernet(tuple(settings.ENCRYPTION_KEYS)).encrypt(plain.encode()).decode()
+
+
+def decrypt(token: str) -> str:
+    """The plain text of an `encrypt`ed token; raises UndecryptableSecret."""
+    try:
+        return _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(token.encode()).decode()
+    except InvalidToken:
+        raise UndecryptableSecret("a stored secret cannot be decrypted with ENCRYPTION_KEYS") from None
+
+
+def encrypt_headers(headers: dict[str, str]) -> str:
+    return encrypt(json.dumps(headers)) if headers else ""
+
+
+def decrypt_headers(token: str) -> dict[str, str]:
+    headers: dict[str, str] = json.loads(decrypt(token)) if token else {}
+    return headers

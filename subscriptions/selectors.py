@@ -1,0 +1,43 @@
+"""Reads. Each starts from the organization."""
+
+from django.db.models import Q, QuerySet
+
+from subscriptions.event_types import EVERY_EVENT
+from subscriptions.models import Organization, SigningSecret, Subscription
+from webhooks_project.errors import NotFound
+
+
+def of_organization(organization: Organization) -> QuerySet[Subscription]:
+    """The organization's subscriptions, oldest first; deleted ones do not exist for it."""
+    return Subscription.objects.filter(organization=organization, deleted_at=None).order_by(
+        "created_at", "id"
+    )
+
+
+def subscription_get(organization: Organization, subscription_id: int, *, lock: bool = False) -> Subscription:
+    """Raises NotFound, also for what belongs to another organization."""
+    rows = of_organization(organization)
+    if lock:
+        rows = rows.select_for_update()
+    subscription = rows.filter(id=subscription_id).first()
+    if subscription is None:
+        raise NotFound(f"Webhook {subscription_id} not found in organization {organization.public_id}")
+    return subscription
+
+
+def matching(*, organization_id: int, event_type: str, workflow_id: str) -> QuerySet[Subscription]:
+    """Those who asked for such an event: the recipients at this moment.
+
+    An event without a workflow (a custom one) reaches subscriptions that are limited to none.
+    """
+    return Subscription.objects.filter(
+        Q(workflow_ids=[]) | Q(workflow_ids__contains=[workflow_id]),
+        organization_id=organization_id,
+        is_active=True,
+        events__overlap=[event_type, EVERY_EVENT],
+    ).order_by("id")
+
+
+def has_secret(subscription: Subscription) -> bool:
+    """Does seed 001's header go with its requests? (Prefetch `signing_secrets` for lists.)"""
+    return any(secret.kind == SigningSecret.Kind.TEXT for secret in subscription.signing_secrets.all())

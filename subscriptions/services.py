@@ -1,0 +1,207 @@
+"""Writes. Each service is one transaction; API, admin and commands call the same ones."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from subscriptions import keys, rules, secrets, selectors
+from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, SigningSecret, Subscription
+from subscriptions.signals import subscription_stopped
+from webhooks_project.errors import Conflict, InvalidInput
+
+EDITABLE = (
+    "name url events workflow_ids is_active payload_format signature_schemes "
+    "retry_policy retry_schedule timeout_seconds"
+).split()
+ROTATION_OVERLAP_SECONDS = 24 * 3600
+
+
+def organization_create(*, name: str, contact_email: str = "") -> tuple[Organization, str]:
+    """A new tenant and its signing secret, which is shown this once. Raises Conflict for a taken name."""
+    try:
+        with transaction.atomic():
+            organization = Organization.objects.create(name=name, contact_email=contact_email)
+            secret = keys.new_standard_secret()
+            _keep(secret, SigningSecret.Kind.STANDARD, organization=organization)
+    except IntegrityError:
+        raise Conflict("an organization of this name exists", field="name", code="name_taken") from None
+    return organization, secret
+
+
+def api_key_create(
+    *,
+    organization: Organization,
+    name: str = "",
+    scopes: Iterable[str] = (),
+    signs: bool = False,
+    expires_at: datetime | None = None,
+    others: Iterable[Organization] = (),
+) -> tuple[ApiKey, str]:
+    """A new key and its plain text, which is shown this once and kept only if it signs webhooks."""
+    plain = keys.new_api_key()
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            organization=organization,
+            name=name,
+            prefix=plain[: keys.API_KEY_SHOWN_CHARACTERS],
+            key_hash=keys.hash_api_key(plain),
+            signs=signs,
+            encrypted_key=secrets.encrypt(plain) if signs else "",
+            scopes=list(scopes) or list(DEFAULT_SCOPES),
+            expires_at=expires_at,
+        )
+        key.organizations.set(others)
+    return key, plain
+
+
+def api_key_revoke(key: ApiKey) -> None:
+    """From now on every request with this key is refused. Revoking twice changes nothing."""
+    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+@transaction.atomic
+def subscription_create(*, organization: Organization, values: Mapping[str, Any]) -> tuple[Subscription, str]:
+    """A new subscription and its Standard Webhooks secret, shown this once.
+
+    `values` holds the model's editable fields, `secret` and `headers`. Raises InvalidInput.
+    """
+    # The row lock makes the limit exact under concurrent creates.
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    limit = settings.SUBSCRIPTIONS_PER_ORGANIZATION_MAX
+    if selectors.of_organization(organization).count() >= limit:
+        raise InvalidInput(f"an organization may have {limit} subscriptions", code="too_many_subscriptions")
+    subscription = Subscription(organization=organization)
+    _assign(subscription, values)
+    subscription.save(force_insert=True)
+    subscription.refresh_from_db()
+    secret: str | None = values.get("secret")
+    signing_secret = secret if secret and keys.standard_key(secret) else keys.new_standard_secret()
+    _keep(signing_secret, SigningSecret.Kind.STANDARD, subscription=subscription)
+    if secret:
+        _keep(secret, SigningSecret.Kind.TEXT, subscription=subscription)
+    return subscription, signing_secret
+
+
+@transaction.atomic
+def subscription_update(
+    *, organization: Organization, subscription_id: int, values: Mapping[str, Any]
+) -> Subscription:
+    """Change the given fields only; a `secret` or `headers` of None is cleared.
+
+    Raises NotFound, InvalidInput.
+    """
+    subscription = selectors.subscription_get(organization, subscription_id, lock=True)
+    was_active = subscription.is_active
+    _assign(subscription, values)
+    if "secret" in values:
+        _replace_text_secret(subscription, values["secret"])
+    _save(subscription)
+    if was_active and not subscription.is_active:
+        subscription_stopped.send(Subscription, subscription=subscription, reason="subscription_deactivated")
+    return subscription
+
+
+@transaction.atomic
+def subscription_delete(*, organization: Organization, subscription_id: int) -> None:
+    """Final: the secrets go, nothing more is sent; what was sent stays readable. Raises NotFound."""
+    subscription = selectors.subscription_get(organization, subscription_id, lock=True)
+    subscription.is_active = False
+    subscription.deleted_at = timezone.now()
+    subscription.encrypted_headers = ""
+    subscription.signing_secrets.all().delete()
+    _save(subscription)
+    subscription_stopped.send(Subscription, subscription=subscription, reason="subscription_deleted")
+
+
+@transaction.atomic
+def signing_secret_rotate(
+    *,
+    organization: Organization,
+    subscription: Subscription | None = None,
+    workflow_id: str = "",
+    overlap_seconds: float = ROTATION_OVERLAP_SECONDS,
+) -> str:
+    """A new Standard Webhooks secret, shown this once; those before it sign beside it for the overlap."""
+    old = SigningSecret.objects.filter(
+        organization=organization,
+        subscription=subscription,
+        workflow_id=workflow_id,
+        kind=SigningSecret.Kind.STANDARD,
+    )
+    end = timezone.now() + timedelta(seconds=overlap_seconds)
+    old.filter(Q(expires_at=None) | Q(expires_at__gt=end)).update(expires_at=end)
+    secret = keys.new_standard_secret()
+    _keep(
+        secret,
+        SigningSecret.Kind.STANDARD,
+        organization=organization,
+        subscription=subscription,
+        workflow_id=workflow_id,
+    )
+    if subscription is not None:
+        Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1)
+    return secret
+
+
+def _assign(subscription: Subscription, values: Mapping[str, Any]) -> None:
+    """Put `values` on the object and check the whole of it, so that rules across fields hold."""
+    for field in EDITABLE:
+        if field in values:
+            setattr(subscription, field, values[field])
+    if "url" in values:
+        subscription.url = rules.clean_url(subscription.url)
+    rules.check_events(subscription.events, subscription.payload_format)
+    rules.check_schemes(subscription.signature_schemes)
+    rules.check_retry_schedule(subscription.retry_schedule)
+    rules.check_timeout(subscription.timeout_seconds)
+    if "headers" in values:
+        headers = values["headers"] or {}
+        rules.check_headers(headers)
+        subscription.encrypted_headers = secrets.encrypt_headers(headers)
+        subscription.header_names = sorted(headers)
+    if values.get("secret") is not None:
+        rules.check_secret(values["secret"])
+
+
+def _save(subscription: Subscription) -> None:
+    subscription.version += 1
+    subscription.updated_at = timezone.now()
+    subscription.save()
+
+
+def _replace_text_secret(subscription: Subscription, secret: str | None) -> None:
+    """The caller's text changes at once, as seed 001's update says; overlap is for generated keys.
+
+    A text of Standard Webhooks' form replaces that key too: it serves as both.
+    """
+    kinds = [SigningSecret.Kind.TEXT]
+    if secret and keys.standard_key(secret):
+        kinds.append(SigningSecret.Kind.STANDARD)
+    subscription.signing_secrets.filter(kind__in=kinds).delete()
+    if secret:
+        for kind in kinds:
+            _keep(secret, kind, subscription=subscription)
+
+
+def _keep(
+    secret: str,
+    kind: SigningSecret.Kind,
+    *,
+    organization: Organization | None = None,
+    subscription: Subscription | None = None,
+    workflow_id: str = "",
+) -> None:
+    owner = organization if subscription is None else subscription.organization
+    assert owner is not None
+    SigningSecret.objects.create(
+        organization=owner,
+        subscription=subscription,
+        workflow_id=workflow_id,
+        kind=kind,
+        encrypted_secret=secrets.encrypt(secret),
+    )

@@ -1,0 +1,78 @@
+"""The frozen read model of a receiver that a worker signs and sends with."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Q
+
+from subscriptions import secrets
+from subscriptions.models import SigningSecret, Subscription
+
+
+@dataclass(frozen=True, kw_only=True)
+class SigningKey:
+    """One decrypted secret; `text` never leaves the process except as a signature."""
+
+    kind: str
+    text: str
+    expires_at: datetime | None
+
+    def __repr__(self) -> str:
+        return f"SigningKey(kind={self.kind!r})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receiver:
+    """Where and how to send: of a subscription, or of one run's callback."""
+
+    url: str
+    signature_schemes: tuple[str, ...]
+    retry_policy: str
+    retry_schedule: tuple[float, ...] | None
+    timeout_seconds: float
+    headers: tuple[tuple[str, str], ...]
+    keys: tuple[SigningKey, ...]
+
+    def signing_keys(self, kind: str, now: datetime) -> list[str]:
+        """The secrets of `kind` in force at `now`, newest first."""
+        return [
+            key.text
+            for key in self.keys
+            if key.kind == kind and (key.expires_at is None or key.expires_at > now)
+        ]
+
+    def __repr__(self) -> str:
+        return f"Receiver(url={self.url!r})"
+
+
+def of_subscription(subscription_id: int) -> Receiver | None:
+    """Read the receiver with its keys; None for a subscription that is gone."""
+    subscription = Subscription.objects.filter(pk=subscription_id, deleted_at=None).first()
+    if subscription is None:
+        return None
+    schedule = subscription.retry_schedule
+    return Receiver(
+        url=subscription.url,
+        signature_schemes=tuple(subscription.signature_schemes),
+        retry_policy=subscription.retry_policy,
+        retry_schedule=None if schedule is None else tuple(schedule),
+        timeout_seconds=subscription.timeout_seconds or settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
+        headers=tuple(secrets.decrypt_headers(subscription.encrypted_headers).items()),
+        keys=_keys(Q(subscription_id=subscription_id)),
+    )
+
+
+def callback_keys(organization_id: int, workflow_id: str) -> tuple[SigningKey, ...]:
+    """Keys that sign a callback: the workflow's, or else the organization's."""
+    of_callbacks = Q(organization_id=organization_id, subscription=None)
+    of_workflow = _keys(of_callbacks & Q(workflow_id=workflow_id)) if workflow_id else ()
+    return of_workflow or _keys(of_callbacks & Q(workflow_id=""))
+
+
+def _keys(owned: Q) -> tuple[SigningKey, ...]:
+    rows = SigningSecret.objects.filter(owned).order_by("-id")
+    return tuple(
+        SigningKey(kind=row.kind, text=secrets.decrypt(row.encrypted_secret), expires_at=row.expires_at)
+        for row in rows
+    )

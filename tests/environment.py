@@ -1,0 +1,9 @@
+"""Loaded by pytest before Django reads its settings (see `addopts` in pyproject.toml)."""
+
+import os
+
+os.environ["RUNHOOKS_MODE"] = "test"
+os.environ["WEBHOOK_ALLOW_HTTP"] = "true"
+os.environ["WEBHOOK_ALLOWED_NETWORKS"] = "127.0.0.0/8,::1/128"
+for name in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "ENCRYPTION_KEYS"):
+    os.environ.pop(name, None)

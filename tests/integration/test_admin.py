@@ -1,0 +1,235 @@
+"""The admin's lists and the pages of deliveries, attempts, events, runs."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.contrib.admin import site
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from delivery import services
+from delivery.canary import mark_seen
+from delivery.models import Attempt, Delivery, Event
+from delivery.states import State
+from subscriptions.admin import base
+from subscriptions.models import Organization, Subscription
+from tests.receiver import Receiver
+
+Subscribe = Callable[..., Subscription]
+OURS = [model for model in site._registry if model._meta.app_label in ("subscriptions", "delivery", "runs")]
+LOGS = ("delivery_event", "delivery_eventbody", "delivery_delivery", "delivery_attempt", "delivery_canary")
+DELIVERIES = "/admin/delivery/delivery/"
+
+
+def happen(organization: Organization, number: int = 1, **data: Any) -> list[Event]:
+    return [
+        services.custom_event(
+            organization=organization, event_type="order.paid", data={"n": n, **data}, event_id=None
+        )
+        for n in range(number)
+    ]
+
+
+def end(state: State = State.EXHAUSTED) -> None:
+    Delivery.objects.update(state=state, finished_at=timezone.now(), next_attempt_at=None)
+
+
+def shown(client: Client, url: str) -> list[str]:
+    """The keys of the rows of a list, in order."""
+    response = client.get(url)
+    assert response.status_code == 200, url
+    return re.findall(r'name="_selected_action" value="([^"]+)"', response.content.decode())
+
+
+@pytest.fixture
+def a_run(api: APIClient, subscribe: Subscribe, attempt: Callable[..., Any]) -> str:
+    """A run with a step and delivered events, so that every table has rows."""
+    subscribe()
+    workflow = api.post("/v1/workflows", {"name": "w"}).data["id"]
+    # A lone surrogate: JSON can say it, a page cannot.
+    body = '{"workflow_id": "%s", "input": {"text": "\\ud800<b>"}}' % workflow
+    run: str = api.post("/v1/runs", body, content_type="application/json").json()["id"]
+    for path in ("start", "steps/one/start", "steps/one/complete", "complete"):
+        assert api.post(f"/v1/runs/{run}/{path}", {}).status_code == 200
+    for delivery in Delivery.objects.all():
+        attempt(delivery)
+    mark_seen()
+    return run
+
+
+@pytest.fixture
+def viewer() -> Client:
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label_lower)
+def test_each_list_and_page_opens(admin_client: Client, viewer: Client, a_run: str, model: Any) -> None:
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    for client in (admin_client, viewer):
+        assert client.get(reverse(f"{name}_changelist")).status_code == 200
+        for row in model.objects.all():
+            assert client.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
+    assert model.objects.exists() or model._meta.model_name == "apikey"
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_records_cannot_be_written(admin_client: Client, a_run: str, name: str) -> None:
+    model = next(model for model in OURS if model._meta.label_lower.replace(".", "_") == name)
+    key = model.objects.first().pk
+    assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
+    assert admin_client.post(reverse(f"admin:{name}_change", args=[key]), {}).status_code == 403
+    assert admin_client.post(reverse(f"admin:{name}_delete", args=[key]), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["event", "eventbody", "delivery", "attempt"])
+def test_more_rows_need_no_more_queries(
+    admin_client: Client,
+    organization: Organization,
+    subscribe: Subscribe,
+    attempt: Callable[..., Any],
+    path: str,
+) -> None:
+    subscribe()
+    counts = []
+    for number in (1, 8):
+        happen(organization, number)
+        for delivery in Delivery.objects.filter(state=State.PENDING):
+            attempt(delivery)
+        admin_client.get(f"/admin/delivery/{path}/")
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            admin_client.get(f"/admin/delivery/{path}/")
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_a_list_counts_no_further_than_its_bound(
+    admin_client: Client,
+    organization: Organization,
+    subscribe: Subscribe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscribe()
+    happen(organization, 7)
+    monkeypatch.setattr(base, "COUNTED_ROWS_MAX", 4)
+    assert "5 deliveries" in admin_client.get(DELIVERIES).content.decode()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE delivery_delivery")
+    assert "7 deliveries" in admin_client.get(DELIVERIES).content.decode()
+    assert "5 deliveries" in admin_client.get(f"{DELIVERIES}?state=pending").content.decode()
+
+
+def test_a_list_offers_no_page_beyond_the_bound(
+    admin_client: Client, organization: Organization, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe()
+    happen(organization, 7)
+    monkeypatch.setattr(base, "COUNTED_ROWS_MAX", 4)
+    monkeypatch.setattr(site.get_model_admin(Delivery), "list_per_page", 2)
+    assert len(shown(admin_client, f"{DELIVERIES}?p=2")) == 2
+    assert admin_client.get(f"{DELIVERIES}?p=3").status_code == 302
+
+
+def test_deliveries_are_found_by_every_id_and_by_the_url(
+    admin_client: Client, api: APIClient, organization: Organization, subscribe: Subscribe
+) -> None:
+    wanted = subscribe()
+    workflow = api.post("/v1/workflows", {"name": "w"}).data["id"]
+    run = api.post("/v1/runs", {"workflow_id": workflow}).data["id"]
+    api.post(f"/v1/runs/{run}/start")
+    delivery = Delivery.objects.get()
+    subscribe(url=wanted.url + "/other", workflow_ids=["none"], events=["order.paid"])
+    happen(organization)
+    end()
+    renamed = services.replay(organization=organization, delivery_id=delivery.id, new_id=True)
+    event = delivery.event
+    both = [str(renamed.id), str(delivery.id)]
+    expected = {
+        str(delivery.id): both[1:],
+        str(event.id): both,
+        event.event_id: both,
+        renamed.webhook_id: both[:1],
+        run: both,
+        wanted.url + "/oth": [],
+        "0": [],
+        "nonsense": [],
+        "0190-not-a-uuid": [],
+    }
+    for term, keys in expected.items():
+        assert shown(admin_client, f"{DELIVERIES}?q={quote(term)}") == keys, term
+    assert len(shown(admin_client, f"{DELIVERIES}?q={wanted.pk}")) == 3
+    assert len(shown(admin_client, f"{DELIVERIES}?q={quote(wanted.url)}")) == 3
+    assert admin_client.get(f"{DELIVERIES}?q=%00").status_code == 200
+
+
+def test_deliveries_are_filtered(
+    admin_client: Client,
+    organization: Organization,
+    other_organization: Organization,
+    subscribe: Subscribe,
+) -> None:
+    hook = subscribe()
+    happen(organization, 2)
+    Delivery.objects.filter(id=Delivery.objects.order_by("id")[0].id).update(
+        state=State.BLOCKED, finished_at=timezone.now()
+    )
+    sizes = {
+        "state=blocked": 1,
+        "state=pending": 1,
+        "state=%00": 2,
+        f"organization={organization.public_id}": 2,
+        f"organization={organization.name}&state=blocked": 1,
+        f"organization={other_organization.public_id}": 0,
+        "organization=%00": 2,
+        f"subscription={hook.pk}": 2,
+        "subscription=99999999999999999999": 0,
+        "subscription=x": 0,
+        "created=1": 2,
+        "created=x": 2,
+        "lane=replay": 0,
+        "is_test__exact=1": 0,
+    }
+    assert {query: len(shown(admin_client, f"{DELIVERIES}?{query}")) for query in sizes} == sizes
+
+
+def test_attempts_are_found_and_filtered(
+    admin_client: Client,
+    organization: Organization,
+    subscribe: Subscribe,
+    receiver: Receiver,
+    attempt: Callable[..., Any],
+) -> None:
+    hook = subscribe()
+    receiver.reply(500, 204)
+    for event in happen(organization, 2):
+        attempt(event.deliveries.get())
+    failed, accepted = Attempt.objects.order_by("id")
+    ids = {
+        "answer=5": [failed],
+        "answer=2": [accepted],
+        "answer=none": [],
+        "error_class=http_status": [failed],
+        "success__exact=1": [accepted],
+        f"q={failed.id}": [failed],
+        f"q={failed.delivery_id}": [failed],
+        f"q={accepted.event_id}": [accepted],
+        f"q={quote(hook.url)}": [accepted, failed],
+        f"q={hook.pk}": [accepted, failed],
+    }
+    for query, attempts in ids.items():
+        # Nothing can be done to attempts, so their list has links and no boxes.
+        text = admin_client.get(f"/admin/delivery/attempt/?{query}").content.decode()
+        assert re.findall(r"/attempt/([0-9a-f-]{36})/", text) == [str(found.id) for found in attempts], query

@@ -1,0 +1,174 @@
+"""What an operator sees of a delivery in the admin, and can do about it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+
+from delivery import services
+from delivery.models import Attempt, Delivery
+from delivery.states import State
+from subscriptions.admin import base
+from subscriptions.models import Organization, Subscription
+from tests.integration.conftest import CollectedWakeUps
+from tests.receiver import Receiver, Reply
+
+Subscribe = Callable[..., Subscription]
+DELIVERIES = "/admin/delivery/delivery/"
+
+
+def happen(organization: Organization, **data: Any) -> Delivery:
+    event = services.custom_event(
+        organization=organization, event_type="order.paid", data=data, event_id=None
+    )
+    return event.deliveries.get()
+
+
+def end(delivery: Delivery, state: State) -> None:
+    Delivery.objects.filter(id=delivery.id).update(
+        state=state, finished_at=timezone.now(), next_attempt_at=None
+    )
+
+
+def page(client: Client, delivery: Delivery) -> str:
+    response = client.get(f"{DELIVERIES}{delivery.id}/change/")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def act(client: Client, action: str, *deliveries: Delivery) -> str:
+    """The page after the action."""
+    data = {"action": action, "_selected_action": [str(delivery.id) for delivery in deliveries]}
+    response: HttpResponse = client.post(DELIVERIES, data, follow=True)
+    return response.content.decode()
+
+
+@pytest.fixture
+def viewer() -> Client:
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_the_page_shows_body_and_answers_as_text(
+    admin_client: Client,
+    organization: Organization,
+    subscribe: Subscribe,
+    receiver: Receiver,
+    attempt: Callable[..., Any],
+) -> None:
+    subscribe()
+    hostile = "<script>alert(1)</script>"
+    receiver.reply(Reply(500, {"items": hostile}, hostile.encode()))
+    delivery = happen(organization, note=hostile, lone="\ud800")
+    attempt(delivery)
+    text = page(admin_client, delivery)
+    assert hostile not in text
+    # In the body, an answer's header and its body.
+    assert text.count("&lt;script&gt;alert(1)") == 3
+    assert "&quot;event_type&quot;: &quot;order.paid&quot;" in text
+    assert "waiting" in text
+    assert "http_status" in text
+    assert "webhook-id: " + delivery.webhook_id in text
+    assert hostile not in admin_client.get(
+        f"/admin/delivery/attempt/{Attempt.objects.get().id}/change/"
+    ).content.decode()
+
+
+def test_of_a_large_body_the_page_shows_the_beginning(
+    admin_client: Client, organization: Organization, subscribe: Subscribe
+) -> None:
+    subscribe()
+    delivery = happen(organization, first="here", last="x" * 100_000 + "the end")
+    text = page(admin_client, delivery)
+    assert f"{len(delivery.body.body)} bytes" in text
+    assert "here" in text
+    assert "Only the beginning is shown" in text
+    assert "the end" not in text
+
+
+def test_a_replay_and_its_original_link_to_each_other(
+    admin_client: Client, organization: Organization, subscribe: Subscribe
+) -> None:
+    subscribe()
+    old = happen(organization)
+    end(old, State.EXHAUSTED)
+    new = services.replay(organization=organization, delivery_id=old.id)
+    assert f'href="{DELIVERIES}{new.id}/change/"' in page(admin_client, old)
+    assert f'href="{DELIVERIES}{old.id}/change/"' in page(admin_client, new)
+
+
+def test_replay_sends_again_what_has_ended_and_says_what_it_skipped(
+    admin_client: Client, organization: Organization, subscribe: Subscribe, wake_ups: CollectedWakeUps
+) -> None:
+    subscribe()
+    ended, pending = happen(organization), happen(organization)
+    end(ended, State.EXHAUSTED)
+    wake_ups.clear()
+    text = act(admin_client, "replay", ended, pending)
+    copy = Delivery.objects.get(replay_of=ended)
+    assert [wake_up.delivery_id for wake_up in wake_ups] == [copy.id]
+    assert Delivery.objects.count() == 3
+    assert "Replayed: 1 delivery." in text
+    assert "Skipped: 1 delivery." in text
+    assert "it has not ended yet" in text
+    assert LogEntry.objects.get().object_id == str(ended.id)
+
+
+def test_cancel_ends_what_waits_and_says_what_it_skipped(
+    admin_client: Client, organization: Organization, subscribe: Subscribe
+) -> None:
+    subscribe()
+    waiting, delivered = happen(organization), happen(organization)
+    end(delivered, State.DELIVERED)
+    text = act(admin_client, "cancel", waiting, delivered)
+    waiting.refresh_from_db()
+    delivered.refresh_from_db()
+    assert (waiting.state, waiting.reason) == (State.CANCELLED, "cancelled_by_request")
+    assert delivered.state == State.DELIVERED
+    assert "Cancelled: 1 delivery." in text
+    assert "Skipped: 1 delivery." in text
+
+
+@pytest.mark.parametrize("action", ["replay", "cancel"])
+def test_who_may_only_view_is_offered_no_action_and_cannot_force_one(
+    viewer: Client, organization: Organization, subscribe: Subscribe, action: str
+) -> None:
+    subscribe()
+    ended, pending = happen(organization), happen(organization)
+    end(ended, State.EXHAUSTED)
+    assert f'value="{action}"' not in page(viewer, ended)
+    act(viewer, action, ended, pending)
+    assert sorted(Delivery.objects.values_list("state", flat=True)) == [State.EXHAUSTED, State.PENDING]
+
+
+def test_the_change_permission_is_enough_to_act_from_the_page(
+    viewer: Client, organization: Organization, subscribe: Subscribe
+) -> None:
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="change_delivery"))
+    subscribe()
+    delivery = happen(organization)
+    assert 'value="cancel"' in page(viewer, delivery)
+    act(viewer, "cancel", delivery)
+    delivery.refresh_from_db()
+    assert delivery.state == State.CANCELLED
+
+
+def test_an_action_on_too_many_does_nothing(
+    admin_client: Client,
+    organization: Organization,
+    subscribe: Subscribe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscribe()
+    chosen = [happen(organization) for _ in range(3)]
+    monkeypatch.setattr(base, "ACTION_OBJECTS_MAX", 2)
+    assert "select at most 2 at once" in act(admin_client, "cancel", *chosen)
+    assert set(Delivery.objects.values_list("state", flat=True)) == {State.PENDING}

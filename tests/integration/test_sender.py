@@ -1,0 +1,284 @@
+"""The sender at a real socket: what goes out, and what is kept of the answer."""
+
+import gzip
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+
+from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport, connections
+from local.ports import free_ports
+from tests.receiver import Receiver, Reply
+
+OK = b"HTTP/1.1 200 OK\r\n"
+NO_BODY = OK + b"Content-Length: 0\r\n\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n"
+
+Talk = Callable[[socket.socket, threading.Event], None]
+
+
+class Serving(NamedTuple):
+    """A server of raw bytes; `over` is set at the end of the test."""
+
+    port: int
+    connections: list[socket.socket]
+    over: threading.Event
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+
+@contextmanager
+def serving(talk: Talk, host: str = "127.0.0.1", port: int = 0) -> Iterator[Serving]:
+    """Every connection is handed to `talk` on a thread of its own, and closed after it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=128) as server:
+        served = Serving(server.getsockname()[1], [], threading.Event())
+
+        def converse(sock: socket.socket) -> None:
+            with suppress(OSError), sock:
+                talk(sock, served.over)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    sock, _ = server.accept()
+                    served.connections.append(sock)
+                    threading.Thread(target=converse, args=(sock,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield served
+        served.over.set()
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def take_request(sock: socket.socket) -> bool:
+    """Read one request to its end, for what lies unread when a socket closes resets the connection."""
+    head, body = b"", b""
+    while b"\r\n\r\n" not in head:
+        piece = sock.recv(65536)
+        if not piece:
+            return False
+        head += piece
+    head, _, body = head.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split()[0])
+    while len(body) < length:
+        body += sock.recv(65536)
+    return True
+
+
+def say(*pieces: bytes) -> Talk:
+    """Read the request, answer with these bytes, close."""
+
+    def talk(sock: socket.socket, over: threading.Event) -> None:
+        take_request(sock)
+        sock.sendall(b"".join(pieces))
+
+    return talk
+
+
+def endless(head: bytes, piece: bytes, pause: float = 0.0) -> Talk:
+    def talk(sock: socket.socket, over: threading.Event) -> None:
+        take_request(sock)
+        sock.sendall(head)
+        while not over.wait(pause):
+            sock.sendall(piece)
+
+    return talk
+
+
+def silent(sock: socket.socket, over: threading.Event) -> None:
+    over.wait(60)
+
+
+def keep_alive(sock: socket.socket, over: threading.Event) -> None:
+    while take_request(sock):
+        sock.sendall(NO_BODY)
+
+
+def post(transport: Transport, url: str, *, body: bytes = b"{}", timeout: float = 10.0) -> Answer | NoAnswer:
+    headers = {"Content-Type": "application/json", "User-Agent": "Test", "Accept-Encoding": "identity"}
+    return transport.send(OutgoingRequest(url=url, headers=headers, body=body, timeout_seconds=timeout))
+
+
+def answer_of(transport: Transport, talk: Talk, timeout: float = 10.0) -> Answer:
+    with serving(talk) as server:
+        result = post(transport, server.url, timeout=timeout)
+    assert isinstance(result, Answer), result
+    return result
+
+
+def test_exactly_these_bytes_and_headers_arrive(transport: Transport, receiver: Receiver) -> None:
+    body = '{"text":"Zoë \\u0000 \U0001f600"}\n'.encode() + b"\xff\x00\r\n\r\n"
+
+    post(transport, receiver.url("/hook?a=1&b=%20%2F"), body=body)
+
+    (request,) = receiver.requests
+    assert (request.path, request.body) == ("/hook?a=1&b=%20%2F", body)
+    assert {name.lower(): value for name, value in request.headers.items()} == {
+        "host": f"127.0.0.1:{receiver.port}",
+        "content-length": str(len(body)),
+        "content-type": "application/json",
+        "user-agent": "Test",
+        "accept-encoding": "identity",
+    }
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 226, 299, 300, 304, 400, 404, 410, 429, 500, 503, 599])
+def test_only_2xx_is_an_acceptance(transport: Transport, receiver: Receiver, status: int) -> None:
+    receiver.reply(status)
+
+    result = post(transport, receiver.url())
+
+    assert isinstance(result, Answer)
+    assert (result.status_code, result.accepted) == (status, 200 <= status < 300)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_its_target_is_kept(
+    transport: Transport, receiver: Receiver, status: int
+) -> None:
+    receiver.reply(Reply(status, {"Location": receiver.url("/elsewhere")}, b"moved"))
+
+    result = post(transport, receiver.url())
+
+    assert isinstance(result, Answer)
+    assert (result.status_code, result.headers["Location"]) == (status, receiver.url("/elsewhere"))
+    assert result.body == "moved"
+    assert [request.path for request in receiver.requests] == ["/hook"]
+
+
+@pytest.mark.parametrize("location", [b"http://[::1", b"http://\xff/", b"//", b"http://a:b:c/", b"\x01"])
+def test_a_redirect_to_nonsense_is_an_answer_like_any_other(transport: Transport, location: bytes) -> None:
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+
+    assert answer_of(transport, say(head)).status_code == 302
+
+
+def test_connections_are_kept_and_used_again(transport: Transport) -> None:
+    with serving(keep_alive) as server:
+        results = [post(transport, server.url) for _ in range(5)]
+
+    assert all(isinstance(result, Answer) and result.accepted for result in results)
+    assert len(server.connections) == 1
+
+
+def test_an_aged_connection_is_replaced(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTION_MAX_AGE_SECONDS", 0.0)
+
+    with serving(keep_alive) as server:
+        results = [post(transport, server.url) for _ in range(3)]
+
+    assert all(isinstance(result, Answer) and result.accepted for result in results)
+    assert len(server.connections) == 3
+
+
+def test_a_kept_connection_that_the_receiver_has_closed_does_no_harm(transport: Transport) -> None:
+    closed = threading.Semaphore(0)
+
+    def answer_and_close(sock: socket.socket, over: threading.Event) -> None:
+        say(NO_BODY)(sock, over)
+        sock.close()
+        closed.release()
+
+    with serving(answer_and_close) as server:
+        first = post(transport, server.url)
+        closed.acquire()
+        second = post(transport, server.url)
+
+    assert isinstance(first, Answer)
+    assert isinstance(second, Answer), second
+
+
+@pytest.mark.parametrize("head", [OK, MOVED, b"HTTP/1.1 500 Oh\r\n"], ids=["200", "302", "500"])
+@pytest.mark.parametrize("framing", [b"\r\n", b"Content-Length: 10000000\r\n\r\n"], ids=["endless", "10 MB"])
+def test_of_a_huge_answer_only_the_beginning_is_read(
+    transport: Transport, head: bytes, framing: bytes
+) -> None:
+    result = answer_of(transport, endless(head + framing, b"x" * 65536), timeout=4.0)
+
+    assert result.body == "x" * 2048
+    assert result.duration_ms < 3000
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"zz", b"ffffffffffffffffffff"])
+def test_an_endless_answer_in_impossible_chunks_is_capped_too(transport: Transport, size: bytes) -> None:
+    with serving(endless(CHUNKED + size + b"\r\n", b"x" * 65536)) as server:
+        result = post(transport, server.url, timeout=4.0)
+
+    assert result.duration_ms < 3000, "it read on until the deadline"
+
+
+@pytest.mark.parametrize("head", [OK, MOVED], ids=["200", "302"])
+def test_a_compressed_answer_stays_compressed(transport: Transport, head: bytes) -> None:
+    bomb = gzip.compress(b"x" * 20_000_000)
+    head += b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+
+    result = answer_of(transport, say(head, bomb))
+
+    assert result.body.startswith("\x1f\ufffd\x08")
+
+
+def test_an_answer_that_is_no_text_is_kept_without_what_the_database_cannot_hold(
+    transport: Transport,
+) -> None:
+    body = b"a\x00b\xff\xc3c\xed\xa0\x80"
+    head = b"X-Odd: a\x00b\xffc\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    result = answer_of(transport, say(OK + head + body))
+
+    assert result.body == "a\ufffdb\ufffd\ufffdc\ufffd\ufffd\ufffd"
+    assert result.headers["X-Odd"] == "a\ufffdb\xffc"
+
+
+def test_headers_of_an_answer_are_bounded_in_number_and_length(transport: Transport) -> None:
+    many = b"".join(b"%s%d: %s\r\n" % (b"n" * 600, n, b"v" * 2000) for n in range(80))
+
+    result = answer_of(transport, say(OK + many + b"Content-Length: 0\r\n\r\n"))
+
+    assert 1 <= len(result.headers) <= 50
+    assert max(len(text) for item in result.headers.items() for text in item) == 512
+
+
+def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
+    receiver.reply(Reply(200, {"Set-Cookie": "session=1; Path=/"}))
+
+    post(transport, receiver.url())
+    post(transport, receiver.url())
+
+    assert [request.headers["Cookie"] for request in receiver.requests] == [None, None]
+
+
+def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_ports(1)[0]}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    rule = connections.TargetRule.of(allow_http=True, networks=["127.0.0.0/8"])
+    transport = Transport(rule=rule, connections_per_receiver=1, body_max_characters=10)
+
+    result = post(transport, receiver.url())
+
+    transport.close()
+    assert isinstance(result, Answer), result
+
+
+def test_many_threads_share_a_transport(transport: Transport) -> None:
+    numbers = count()
+
+    def twenty(_: int) -> list[Answer | NoAnswer]:
+        return [post(transport, server.url, body=str(next(numbers)).encode()) for _ in range(20)]
+
+    with serving(keep_alive) as server, ThreadPoolExecutor(64) as threads:
+        results = [result for some in threads.map(twenty, range(64)) for result in some]
+
+    assert len(results) == 64 * 20
+    assert {result.status_code if isinstance(result, Answer) else result for result in results} == {200}

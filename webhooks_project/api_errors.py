@@ -1,0 +1,94 @@
+"""The one place that turns errors into answers.
+
+Every error has the same shape: `detail` (a sentence), `code` (stable, for programs), `field` (the
+offending one, or null); where several fields are wrong, `errors` lists all of them.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found, server_error
+from rest_framework import status
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from webhooks_project.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+DATABASE_RETRY_SECONDS = 5
+# Pages for people answer in HTML, everything else in JSON.
+PAGES = ("/admin/",)
+
+
+def answer(error: Exception, context: dict[str, Any]) -> Response | None:
+    """REST framework's hook: the answer to an exception, or None to let it pass as a fault of ours."""
+    if isinstance(error, DomainError):
+        return Response(body(error.detail, error.error_code, error.field), status=error.status)
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("database away: %s", str(error).strip())
+        return Response(
+            body("The database is away; try again in a moment.", "database_away"),
+            status=status.HTTP_503_SERVICE_UNAVAILABLE,
+            headers={"Retry-After": str(DATABASE_RETRY_SECONDS)},
+        )
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, ValidationError):
+        response.status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+        response.data = validation_body(error.detail)
+    elif isinstance(error, APIException):
+        detail = error.detail
+        code = detail.code if isinstance(detail, ErrorDetail) else error.default_code
+        response.data = body(str(detail), str(code))
+    elif isinstance(error, Http404):
+        response.data = body("There is no such thing.", "not_found")
+    elif isinstance(error, PermissionDenied):
+        response.data = body("You may not do this.", "permission_denied")
+    return response
+
+
+def body(detail: str, code: str, field: str | None = None) -> dict[str, Any]:
+    return {"detail": detail, "code": code, "field": field}
+
+
+def validation_body(detail: Any) -> dict[str, Any]:
+    """The first wrong field in the common keys, all of them in `errors` if there are several."""
+    errors = [
+        body(f"{field}: {text}" if field else str(text), str(text.code), field or None)
+        for field, text in _flatten(detail)
+    ]
+    first = dict(errors[0])
+    return first | {"errors": errors} if len(errors) > 1 else first
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, ErrorDetail]]:
+    if isinstance(detail, dict):
+        for name, value in detail.items():
+            inner = "" if name == "non_field_errors" else str(name)
+            yield from _flatten(value, ".".join(part for part in (path, inner) if part))
+    elif isinstance(detail, list):
+        for value in detail:
+            yield from _flatten(value, path)
+    else:
+        yield path, detail
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """For addresses that no view has."""
+    if request.path.startswith(PAGES):
+        return page_not_found(request, exception)
+    return JsonResponse(body(f"There is nothing at {request.path}.", "not_found"), status=404)
+
+
+def fault(request: HttpRequest) -> HttpResponse:
+    """For faults of ours: the log has the trace, the caller a stable shape."""
+    if request.path.startswith(PAGES):
+        return server_error(request)
+    return JsonResponse(body("Something went wrong here; it has been logged.", "internal_error"), status=500)

@@ -1,0 +1,35 @@
+"""Composition of the apps' URLs."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.renderers import OpenApiJsonRenderer
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from webhooks_project.health import healthz, readyz
+
+admin.site.site_header = admin.site.site_title = "Runhooks"
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/docs", permanent=False)),
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("v1/", include("subscriptions.api.urls")),
+    path("v1/", include("delivery.api.urls")),
+    path("v1/", include("runs.api.urls")),
+    path(
+        "openapi.json",
+        SpectacularAPIView.as_view(
+            renderer_classes=[OpenApiJsonRenderer], authentication_classes=[], permission_classes=[]
+        ),
+        name="openapi",
+    ),
+    path(
+        "docs",
+        SpectacularSwaggerView.as_view(url_name="openapi", authentication_classes=[], permission_classes=[]),
+    ),
+    path("admin/", admin.site.urls),
+]
+
+handler404 = "webhooks_project.api_errors.not_found"
+handler500 = "webhooks_project.api_errors.fault"
