@@ -68,7 +68,7 @@ def compact_json(value: Any) -> bytes:
 
 def seconds_z(moment: datetime) -> str:
     """`2025-12-21T10:30:00Z`: whole seconds, UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _standard(message: Message) -> bytes:

@@ -1,7 +1,5 @@
 """Events, their frozen bodies, deliveries and attempts. Keys are time-ordered (UUID version 7)."""
 
-from enum import StrEnum
-
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -9,11 +7,7 @@ from django.db.models.functions import Now
 from delivery.states import ENDED, Lane, State
 from subscriptions.event_types import RUN_ENDED, PayloadFormat
 from subscriptions.ids import uuid7
-from subscriptions.models import URL_MAX_CHARACTERS, Organization, Subscription
-
-
-def choices(names: type[StrEnum]) -> list[tuple[str, str]]:
-    return [(name.value, name.value) for name in names]
+from subscriptions.models import URL_MAX_CHARACTERS, Organization, Subscription, choices
 
 
 class Event(models.Model):

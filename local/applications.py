@@ -24,12 +24,15 @@ class Applications:
         command = ["gunicorn", "webhooks_project.wsgi:application", "--worker-class", "gthread"]
         command += ["--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
         command += ["--workers", str(API_PROCESSES), "--threads", str(API_THREADS)]
-        command += ["--graceful-timeout", "8", "--no-control-socket"]
+        command += ["--graceful-timeout", "8", "--no-control-socket", "--log-level", "info"]
         memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unnamed file there
         if memory.is_dir():
             # The heartbeat of its processes must not wait for a disk.
             command += ["--worker-tmp-dir", str(memory)]
-        return self._service("api", command, lambda _: _is_healthy(host, port))
+        # An answer alone could come from a stranger on the same port.
+        return self._service(
+            "api", command, lambda api: "Listening at" in api.output() and _is_healthy(host, port)
+        )
 
     def worker(self, number: int, pool: str, concurrency: int) -> Service:
         name = f"worker-{number}"

@@ -2,33 +2,43 @@
 
 import random
 import socket
-from itertools import islice
+from collections.abc import Iterable
+
+from local.errors import StartFailed
 
 # Below the range from which systems take the ports of outgoing connections. A server there could
 # lose its port to a client while it restarts; a client that retries could even reach itself.
-FIRST_PORT, LAST_PORT = 20_000, 29_999
+ANY_PORT = range(20_000, 30_000)
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on this port now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Connections of an earlier server that linger in TIME_WAIT do not stop the next one.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def hold_first_free(ports: Iterable[int], host: str = "127.0.0.1") -> socket.socket:
+    """Listen on the first free port, so that nobody else finds it free until the socket is closed."""
+    reason = "no port was named"
+    for port in ports:
+        holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
-            probe.bind((host, port))
-            probe.listen()
-        except OSError:
-            return False
-    return True
+            # Connections of an earlier server that linger in TIME_WAIT do not stop the next one.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind((host, port))
+            holder.listen()
+            return holder
+        except (OSError, OverflowError) as error:
+            holder.close()
+            reason = f"port {port} cannot be used: {getattr(error, 'strerror', None) or error}"
+    raise StartFailed(f"{reason}; choose another with PORT=…")
 
 
-def free_ports(count: int) -> list[int]:
-    """Different free ports, at random, so that two starts at the same moment seldom meet."""
-    ports = range(FIRST_PORT, LAST_PORT + 1)
-    return list(islice(filter(is_free, random.sample(ports, len(ports))), count))
+def hold_any() -> socket.socket:
+    """Listen on a port chosen at random, so that two starts at the same moment seldom meet."""
+    return hold_first_free(random.sample(ANY_PORT, len(ANY_PORT)))
 
 
-def first_free(start: int, host: str = "127.0.0.1", tries: int = 100) -> int | None:
-    """The first free port from `start` upwards, or None."""
-    return next((port for port in range(start, start + tries) if is_free(port, host)), None)
+def port_of(holder: socket.socket) -> int:
+    """The port of a held socket."""
+    return int(holder.getsockname()[1])
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with hold_any() as holder:
+        return port_of(holder)

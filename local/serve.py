@@ -9,13 +9,12 @@ from types import FrameType
 
 from local.errors import StartFailed
 from local.files import CHECKOUT, read_kept, write_private
-from local.ports import first_free, is_free
 from local.service import Interrupts
 from local.stack import Stack, StackConfig
-from local.supervisor import claim, say
+from local.supervisor import say
 from webhooks_project import env
 
-DEFAULT_PORT = 8000
+DEFAULT_PORTS = range(8000, 8100)
 ADMIN = "admin"
 
 
@@ -26,21 +25,6 @@ class FirstKeys:
     api_key: str
     admin_password: str | None
     """None when the administrator was there without us knowing the password."""
-
-
-def choose_port() -> int:
-    """PORT, which must be free, or else the first free port from 8000 upwards."""
-    wanted = env.integer("PORT", 0)
-    if wanted:
-        if wanted > 65_535 or not is_free(wanted):
-            raise StartFailed(f"port {wanted} is not free; choose another with PORT=…, or leave PORT out")
-        return wanted
-    port = first_free(DEFAULT_PORT)
-    if port is None:
-        raise StartFailed(f"no port is free from {DEFAULT_PORT} upwards; choose one with PORT=…")
-    if port != DEFAULT_PORT:
-        say(f"port {DEFAULT_PORT} is taken, using {port}")
-    return port
 
 
 def first_keys(stack: Stack) -> FirstKeys:
@@ -111,12 +95,13 @@ def listen_for_interrupts() -> Interrupts:
 
 def serve(folder: Path, interrupts: Interrupts) -> None:
     """Start, tell, look after the processes until a person interrupts, stop."""
-    # Before a port is looked for: an earlier start, running or left behind, would have it.
-    claim(folder).close()
-    stack = Stack(StackConfig(data_dir=folder, port=choose_port()), interrupts)
+    wanted = env.integer("PORT", 0)
+    stack = Stack(StackConfig(data_dir=folder, port=wanted or DEFAULT_PORTS), interrupts)
     local_env = folder / "local.env"
     say("starting PostgreSQL, Valkey, the API, a worker and beat …")
     with stack:
+        if not wanted and stack.port != DEFAULT_PORTS[0]:
+            say(f"port {DEFAULT_PORTS[0]} is taken, using {stack.port}")
         try:
             # `manage.py` in another terminal finds the servers by this file.
             lines = [f"{name}={value}\n" for name, value in stack.settings.items()]

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,8 +14,8 @@ from typing import Self
 
 from local.applications import Applications
 from local.errors import StartFailed
-from local.files import CHECKOUT, keep, make_data_folder
-from local.ports import free_ports
+from local.files import CHECKOUT, keep
+from local.ports import hold_any, hold_first_free, port_of
 from local.postgres import Postgres
 from local.service import Interrupts, Service, inherited_environment
 from local.supervisor import Supervisor
@@ -26,8 +27,8 @@ class StackConfig:
     """What to run and where."""
 
     data_dir: Path
-    port: int | None = None
-    """Port of the API; None takes a free one."""
+    port: int | range | None = None
+    """Port of the API: this one, the first free one of a range, or any."""
     host: str = "127.0.0.1"
     workers: int = 1
     concurrency: int = 32
@@ -44,7 +45,7 @@ class Stack:
     def __init__(self, config: StackConfig, interrupts: Interrupts | None = None) -> None:
         self.config = config
         self.supervisor = Supervisor(config.data_dir.absolute(), interrupts)
-        self.port = config.port or 0
+        self.port = 0
         self.settings: dict[str, str] = {}
         """The variables that make up the stack: servers, secrets, mode. Known after the start."""
         self.new_database = False
@@ -74,8 +75,9 @@ class Stack:
         """Start everything and return when all of it is ready; on failure nothing keeps running."""
         try:
             self._exit.enter_context(self.supervisor)
-            self._start_servers()
-            self.manage("migrate", "--verbosity", "0")
+            with self._hold_port():
+                self._start_servers()
+                self.manage("migrate", "--verbosity", "0")
             self._start_applications()
             self.supervisor.wait()
         except BaseException:
@@ -119,10 +121,17 @@ class Stack:
     ) -> None:
         self.stop()
 
+    def _hold_port(self) -> socket.socket:
+        """Keep the API's port from others who start at the same time, until the API takes it."""
+        wanted = self.config.port
+        ports = [wanted] if isinstance(wanted, int) else wanted
+        holder = hold_any() if ports is None else hold_first_free(ports, self.config.host)
+        self.port = port_of(holder)
+        return holder
+
     def _start_servers(self) -> None:
-        make_data_folder(self.folder)
-        postgres_port, valkey_port, api_port = free_ports(3)
-        self.port = self.config.port or api_port
+        with hold_any() as one, hold_any() as other:
+            postgres_port, valkey_port = port_of(one), port_of(other)
         valkey = Valkey(self.folder, valkey_port)
         self.supervisor.start(valkey.service())
         postgres = Postgres(self.folder, postgres_port, durable=self.config.durable)

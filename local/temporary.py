@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.ports import free_ports
+from local.ports import free_port
 from local.postgres import Postgres, noted_home
 from local.supervisor import Supervisor
 from local.valkey import Valkey
@@ -33,7 +33,7 @@ def folder() -> Iterator[Path]:
 def postgres(*, durable: bool = False) -> Iterator[str]:
     """A PostgreSQL server with an empty database; its DATABASE_URL."""
     with folder() as path, Supervisor(path) as supervisor:
-        server = Postgres(path, free_ports(1)[0], durable=durable)
+        server = Postgres(path, free_port(), durable=durable)
         server.prepare()
         supervisor.start(server.service())
         supervisor.wait()
@@ -45,7 +45,7 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
 def valkey() -> Iterator[str]:
     """An empty Valkey server; its BROKER_URL."""
     with folder() as path, Supervisor(path) as supervisor:
-        server = Valkey(path, free_ports(1)[0])
+        server = Valkey(path, free_port())
         supervisor.start(server.service())
         supervisor.wait()
         yield server.url

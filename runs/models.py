@@ -1,7 +1,5 @@
 """Workflows and their versions, runs and their steps."""
 
-from enum import StrEnum
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -11,13 +9,13 @@ from runs.dialects import names as dialect_names
 from runs.fields import OrderedJSONField
 from runs.states import RunStatus, StepStatus
 from subscriptions.event_types import PayloadFormat, SignatureScheme
-from subscriptions.models import URL_MAX_CHARACTERS, Organization
+from subscriptions.models import URL_MAX_CHARACTERS, Organization, choices
 
 PUBLIC_ID_MAX_CHARACTERS = 128
 
 
-def choices(names: type[StrEnum]) -> list[tuple[str, str]]:
-    return [(name.value, name.value) for name in names]
+RUN_STATUSES = choices(RunStatus)
+STEP_STATUSES = choices(StepStatus)
 
 
 class Workflow(models.Model):
@@ -82,7 +80,7 @@ class Run(models.Model):
     )
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="runs", db_index=False)
     version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="+", db_index=False)
-    status = models.CharField(max_length=16, choices=choices(RunStatus), default=RunStatus.QUEUED)
+    status = models.CharField(max_length=16, choices=RUN_STATUSES, default=RunStatus.QUEUED)
     progress = models.CharField(max_length=64, blank=True)
     executor_id = models.CharField(max_length=128, blank=True)
     webhook_url = models.CharField(max_length=URL_MAX_CHARACTERS, blank=True)
@@ -125,7 +123,7 @@ class Step(models.Model):
     key = models.CharField(max_length=128)
     name = models.CharField(max_length=255, blank=True)
     index = models.PositiveIntegerField()
-    status = models.CharField(max_length=16, choices=choices(StepStatus))
+    status = models.CharField(max_length=16, choices=STEP_STATUSES)
     input = OrderedJSONField(null=True, blank=True)
     output = OrderedJSONField(null=True, blank=True)
     primary = OrderedJSONField(null=True, blank=True)

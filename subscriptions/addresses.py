@@ -31,6 +31,9 @@ REFUSED_NETWORKS: tuple[IPNetwork, ...] = tuple(
 GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 LOCAL_SUFFIXES = ("localhost", "local", "internal", "localdomain")
 _NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
+_BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
+HOST_MAX_CHARACTERS = 253
+LABEL_MAX_CHARACTERS = 63
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -86,36 +89,46 @@ class TargetRule:
             return "must not use port 0"
         if "@" in parts.netloc:
             return "must not contain a user name or password"
+        if "[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc):
+            return "is not a valid URL"
         if parts.fragment or url.endswith("#"):
             return "must not have a fragment"
         return self._host_refusal(host)
 
     def _host_refusal(self, host: str) -> str | None:
+        """Judges the host as the resolver will see it: after Unicode's digits and dots became ASCII."""
         if "%" in host:
             return "must not contain a zone id or an escaped host"
         try:
-            address: IPAddress | None = ipaddress.ip_address(host)
+            normal = host if ":" in host else normal_host(host)
+        except idna.IDNAError:
+            return "has a host name that is not valid"
+        try:
+            # No resolver takes an address with a trailing dot.
+            address: IPAddress | None = None if host.endswith(".") else ipaddress.ip_address(normal)
         except ValueError:
             address = None
         if address is not None:
             return None if self.allows_address(address) else "points to an address that is not allowed"
-        labels = host.rstrip(".").split(".")
+        labels = normal.split(".")
         if _NUMERIC_LABEL.fullmatch(labels[-1]):
             return "has a host that looks like a number; write IP addresses in full"
-        try:
-            ascii_labels = normal_host(host).split(".")
-        except idna.IDNAError:
-            return "has a host name that is not valid"
-        if ascii_labels[-1] in LOCAL_SUFFIXES or len(ascii_labels) == 1:
+        if labels[-1] in LOCAL_SUFFIXES or len(labels) == 1:
             loopback = ipaddress.ip_address("127.0.0.1")
-            if not (ascii_labels == ["localhost"] and self.allows_address(loopback)):
+            if not (labels == ["localhost"] and self.allows_address(loopback)):
                 return "points to a name that is not public"
         return None
 
 
 def normal_host(host: str) -> str:
-    """Lower case, IDNA-encoded, without the trailing dot; raises idna.IDNAError."""
-    bare = host.rstrip(".").lower()
-    if bare.isascii() and re.fullmatch(r"[a-z0-9_.-]+", bare) and all(bare.split(".")):
-        return bare
-    return idna.encode(bare, uts46=True).decode()
+    """Lower case, IDNA-encoded, without the trailing dot; raises idna.IDNAError.
+
+    Underscores, which names in use have and IDNA has not, pass; lengths are those of RFC 1035.
+    """
+    bare = idna.uts46_remap(host, std3_rules=False).lower().removesuffix(".")
+    if not re.fullmatch(r"[a-z0-9_.-]+", bare):
+        bare = idna.encode(bare).decode()
+    labels = bare.split(".")
+    if len(bare) > HOST_MAX_CHARACTERS or not all(0 < len(label) <= LABEL_MAX_CHARACTERS for label in labels):
+        raise idna.IDNAError("a label or the name is empty or too long")
+    return bare

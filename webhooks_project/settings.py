@@ -219,6 +219,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "webhooks_project.openapi.complete",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatusEnum": "runs.models.RUN_STATUSES",
+        "StepStatusEnum": "runs.models.STEP_STATUSES",
+        "ScopeEnum": "subscriptions.models.Scope",
+    },
 }
 
 # --- Pages ------------------------------------------------------------------------------------

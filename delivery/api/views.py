@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from delivery import selectors, services
 from delivery.api import serializers as shapes
 from delivery.models import Attempt
-from subscriptions.api.base import OrganizationViewSet, page, valid
+from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
 from subscriptions.api.views import PAGING
 from subscriptions.models import Scope
 from subscriptions.selectors import subscription_get
@@ -26,14 +26,14 @@ class SubscriptionLogsViewSet(OrganizationViewSet):
     read_scope = Scope.DELIVERIES_READ
     write_scope = Scope.WEBHOOKS_WRITE
 
-    @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=shapes.LogOutput(many=True))
+    @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=page_of("logs", shapes.LogOutput))
     def logs(self, request: Request, subscription_id: int) -> Response:
         """Every attempt for one subscription, retries included, newest first."""
         subscription = subscription_get(self.organization, subscription_id)
         rows = selectors.attempts(self.organization).filter(subscription_id=subscription.pk)
         return page(request, "logs", self._filtered(rows), shapes.LogOutput)
 
-    @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=shapes.LogOutput(many=True))
+    @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=page_of("logs", shapes.LogOutput))
     def all_logs(self, request: Request) -> Response:
         """Every attempt of the organization, newest first; those of deleted subscriptions stay."""
         rows = selectors.attempts(self.organization)
@@ -69,7 +69,9 @@ class DeliveryViewSet(OrganizationViewSet):
     read_scope = Scope.DELIVERIES_READ
     write_scope = Scope.DELIVERIES_REPLAY
 
-    @extend_schema(parameters=[*PAGING, shapes.DeliveryFilter], responses=shapes.DeliveryOutput(many=True))
+    @extend_schema(
+        parameters=[*PAGING, shapes.DeliveryFilter], responses=page_of("deliveries", shapes.DeliveryOutput)
+    )
     def list(self, request: Request) -> Response:
         wanted = valid(shapes.DeliveryFilter, request.query_params)
         names = {"event_type": "event__type", "event_id": "event__event_id"}

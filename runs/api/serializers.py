@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from runs.dialects import names as dialect_names
@@ -155,6 +156,20 @@ class Artifact(RefusesUnknownFields):
         return dict(attrs)
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {
+                    name: {"type": "string"} for name in ("message", "code", "cause", "step", "category")
+                },
+                "required": ["message"],
+            },
+        ]
+    }
+)
 class ErrorField(serializers.Field[Any, Any, Any, Any]):
     """A text, or an object with `message` and optionally `code`, `cause`, `step`, `category`, all texts."""
 

@@ -1,19 +1,11 @@
-"""URLs under /v1/. Each report is a view of its own, so that OpenAPI shows what it takes."""
+"""URLs under /v1/."""
 
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
-from drf_spectacular.utils import extend_schema, extend_schema_view
 
-from runs.api import serializers as shapes
-from runs.api.views import (
-    RUN_REPORTS,
-    STEP_REPORTS,
-    RunReportViewSet,
-    RunViewSet,
-    StepReportViewSet,
-    WorkflowViewSet,
-)
-from runs.states import Move
+from runs.api.reports import RunReportViewSet, StepReportViewSet
+from runs.api.views import RunViewSet, WorkflowViewSet
+from runs.states import RUN_MOVES, STEP_EVENTS
 
 
 class StepKey(StringConverter):
@@ -23,29 +15,6 @@ class StepKey(StringConverter):
 
 
 register_converter(StepKey, "step_key")
-
-
-def _run_report(move: Move) -> object:
-    documented = extend_schema_view(
-        report=extend_schema(request=RUN_REPORTS[move], responses=shapes.RunWithSteps)
-    )
-    name = f"Run{move.name.title()}"
-    view: type[RunReportViewSet] = documented(
-        type(name, (RunReportViewSet,), {"__doc__": f"Report: {move}."})
-    )
-    return path(f"runs/<str:run_id>/{move}", view.as_view({"post": "report"}, move=move))
-
-
-def _step_report(move: Move) -> object:
-    documented = extend_schema_view(
-        report=extend_schema(request=STEP_REPORTS[move], responses=shapes.StepOutput)
-    )
-    name = f"Step{move.name.title()}"
-    view: type[StepReportViewSet] = documented(
-        type(name, (StepReportViewSet,), {"__doc__": f"Report of a step: {move}."})
-    )
-    return path(f"runs/<str:run_id>/steps/<step_key:key>/{move}", view.as_view({"post": "report"}, move=move))
-
 
 urlpatterns = [
     path("workflows", WorkflowViewSet.as_view({"get": "list", "post": "create"})),
@@ -57,6 +26,15 @@ urlpatterns = [
     path("runs", RunViewSet.as_view({"get": "list", "post": "create"})),
     path("runs/<str:run_id>", RunViewSet.as_view({"get": "retrieve"})),
     path("runs/<str:run_id>/webhooks", RunViewSet.as_view({"get": "webhooks"})),
-    *(_run_report(move) for move in RUN_REPORTS),
-    *(_step_report(move) for move in STEP_REPORTS),
+    *(
+        path(f"runs/<str:run_id>/{move}", RunReportViewSet.as_view({"post": move.name.lower()}))
+        for move in RUN_MOVES
+    ),
+    *(
+        path(
+            f"runs/<str:run_id>/steps/<step_key:key>/{move}",
+            StepReportViewSet.as_view({"post": move.name.lower()}),
+        )
+        for move in STEP_EVENTS
+    ),
 ]

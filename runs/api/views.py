@@ -2,38 +2,21 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from delivery.api.serializers import EventStory
 from delivery.selectors import of_subject
-from runs import selectors, services, transitions
+from runs import selectors, services
 from runs.api import serializers as shapes
-from runs.states import Move
-from subscriptions.api.base import OrganizationViewSet, page, valid
+from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
 from subscriptions.api.serializers import RotateInput, RotateOutput
 from subscriptions.api.views import PAGING
 from subscriptions.models import Scope
 from subscriptions.services import signing_secret_rotate
-
-RUN_REPORTS: dict[Move, type[serializers.Serializer[Any]]] = {
-    Move.START: shapes.StartInput,
-    Move.PAUSE: shapes.ReportInput,
-    Move.PROGRESS: shapes.ProgressInput,
-    Move.COMPLETE: shapes.CompleteInput,
-    Move.FAIL: shapes.FailInput,
-    Move.TERMINATE: shapes.EndInput,
-    Move.TIME_OUT: shapes.EndInput,
-    Move.CANCEL: shapes.EndInput,
-}
-STEP_REPORTS: dict[Move, type[serializers.Serializer[Any]]] = {
-    Move.START: shapes.StepFields,
-    Move.COMPLETE: shapes.StepFields,
-    Move.FAIL: shapes.StepFailInput,
-}
 
 
 class RunsScopesViewSet(OrganizationViewSet):
@@ -53,7 +36,7 @@ class RunsScopesViewSet(OrganizationViewSet):
 class WorkflowViewSet(RunsScopesViewSet):
     """What can be run, with the webhook settings of its runs."""
 
-    @extend_schema(parameters=PAGING, responses=shapes.WorkflowOutput(many=True))
+    @extend_schema(parameters=PAGING, responses=page_of("workflows", shapes.WorkflowOutput))
     def list(self, request: Request) -> Response:
         return page(request, "workflows", selectors.workflows(self.organization), shapes.WorkflowOutput)
 
@@ -98,7 +81,7 @@ class WorkflowViewSet(RunsScopesViewSet):
 class RunViewSet(RunsScopesViewSet):
     """Executions of workflows."""
 
-    @extend_schema(parameters=[*PAGING, shapes.RunFilter], responses=shapes.RunOutput(many=True))
+    @extend_schema(parameters=[*PAGING, shapes.RunFilter], responses=page_of("runs", shapes.RunOutput))
     def list(self, request: Request) -> Response:
         wanted = valid(shapes.RunFilter, request.query_params)
         if "workflow_id" in wanted:
@@ -121,50 +104,9 @@ class RunViewSet(RunsScopesViewSet):
     def retrieve(self, request: Request, run_id: str) -> Response:
         return Response(shapes.RunWithSteps(selectors.run_get(self.organization, run_id)).data)
 
-    @extend_schema(responses=EventStory(many=True))
+    @extend_schema(responses=inline_serializer("RunWebhooks", {"events": EventStory(many=True)}))
     def webhooks(self, request: Request, run_id: str) -> Response:
         """The run's events, each with its deliveries and their attempts."""
         run = selectors.run_get(self.organization, run_id)
         events = of_subject(self.organization, run.public_id)
         return Response({"events": EventStory(events, many=True).data})
-
-
-class RunReportViewSet(RunsScopesViewSet):
-    """An executor's reports about a run. The same report again is answered as the first time."""
-
-    move = Move.START  # each URL sets its own
-
-    def report(self, request: Request, run_id: str) -> Response:
-        run = transitions.report_run(
-            organization=self.organization,
-            run_id=run_id,
-            move=self.move,
-            report=_report(RUN_REPORTS[self.move], request, self),
-        )
-        return Response(shapes.RunWithSteps(run).data)
-
-
-class StepReportViewSet(RunsScopesViewSet):
-    """An executor's reports about a step of a running run."""
-
-    move = Move.START  # each URL sets its own
-
-    def report(self, request: Request, run_id: str, key: str) -> Response:
-        step = transitions.report_step(
-            organization=self.organization,
-            run_id=run_id,
-            key=key,
-            move=self.move,
-            report=_report(STEP_REPORTS[self.move], request, self),
-        )
-        return Response(shapes.StepOutput(step).data)
-
-
-def _report(
-    shape: type[serializers.Serializer[Any]], request: Request, view: RunsScopesViewSet
-) -> transitions.Report:
-    values = valid(shape, request.data)
-    occurred_at = values.pop("occurred_at", None)
-    return transitions.Report(
-        values=values, occurred_at=occurred_at, may_import=view.caller.may(Scope.RUNS_IMPORT)
-    )

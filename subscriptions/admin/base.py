@@ -72,7 +72,7 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return request.user.has_perm(f"{self.opts.app_label}.{codename}")
 
     def bounded(
-        self, request: HttpRequest, queryset: QuerySet[Any], most: int | None = None
+        self, request: HttpRequest, queryset: QuerySet[Any], most: int = ACTION_OBJECTS_MAX
     ) -> list[Any]:
         """The selected objects, oldest first; none, and a message, if there are more than `most`."""
         objects = list(queryset.order_by("pk")[: most + 1])

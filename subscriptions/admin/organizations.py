@@ -50,11 +50,11 @@ class OrganizationAdmin(ServiceAdmin):
         return False
 
 
-class ApiKeyForm(ServiceForm):
+class NewApiKeyForm(ServiceForm):
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=DEFAULT_SCOPES
     )
-    signs = forms.BooleanField(
+    signs_webhooks = forms.BooleanField(
         required=False, help_text="Webhooks can be signed with it; it is then kept, encrypted."
     )
     key: str = ""
@@ -64,20 +64,27 @@ class ApiKeyForm(ServiceForm):
         fields = ("organization", "organizations", "name", "scopes", "expires_at")
 
     def carry_out(self) -> ApiKey:
-        if not self.is_new:
-            api_key: ApiKey = self.instance
-            # Naming the columns keeps a revocation that happens meanwhile.
-            api_key.save(update_fields=[name for name in self.changed_data if name in ("name", "expires_at")])
-            return api_key
         values = self.cleaned_data
         api_key, self.key = services.api_key_create(
             organization=values["organization"],
             others=values["organizations"],
             name=values["name"],
             scopes=values["scopes"],
-            signs=values["signs"],
+            signs=values["signs_webhooks"],
             expires_at=values["expires_at"],
         )
+        return api_key
+
+
+class ApiKeyForm(ServiceForm):
+    class Meta:
+        model = ApiKey
+        fields = ("name", "expires_at")
+
+    def carry_out(self) -> ApiKey:
+        api_key: ApiKey = self.instance
+        # Naming the columns keeps a revocation that happens meanwhile.
+        api_key.save(update_fields=self.changed_data)
         return api_key
 
 
@@ -94,7 +101,7 @@ class ApiKeyAdmin(ServiceAdmin):
     actions = ("revoke",)
     page_actions = ("revoke",)
 
-    ADD_FIELDS = ("organization", "organizations", "name", "scopes", "signs", "expires_at")
+    ADD_FIELDS = ("organization", "organizations", "name", "scopes", "signs_webhooks", "expires_at")
     FIXED_FIELDS = (
         *("prefix", "organization", "organizations", "scopes", "signs"),
         *("created_at", "last_used_at", "revoked_at"),
@@ -107,15 +114,11 @@ class ApiKeyAdmin(ServiceAdmin):
         return () if obj is None else self.FIXED_FIELDS
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
-        if obj is not None:
-            # Fields that a form declares stay in it, also where the page shows them read-only.
-            for name in ("scopes", "signs"):
-                form.base_fields.pop(name, None)
-        return form
+        form = ApiKeyForm if change else NewApiKeyForm
+        return super().get_form(request, obj, change, form=form, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
-        if form.key:
+        if not change:
             self.message_user(request, f"The key, shown this once: {form.key}", messages.WARNING)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

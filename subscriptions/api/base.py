@@ -1,8 +1,10 @@
 """What all views of the API share."""
 
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -55,6 +57,18 @@ def valid(serializer: type[BaseSerializer[Any]], data: Any, **kwargs: Any) -> di
     instance.is_valid(raise_exception=True)
     values: dict[str, Any] = instance.validated_data
     return values
+
+
+@cache
+def page_of(name: str, shape: type[BaseSerializer[Any]]) -> Any:
+    """The shape of `page`'s answer, for the OpenAPI document."""
+    fields = {
+        name: shape(many=True),
+        "total": serializers.IntegerField(),
+        "limit": serializers.IntegerField(),
+        "offset": serializers.IntegerField(),
+    }
+    return inline_serializer(f"{shape.__name__}Page", fields)
 
 
 def page(request: Request, name: str, rows: QuerySet[Row], shape: type[BaseSerializer[Any]]) -> Response:

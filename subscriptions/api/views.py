@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from subscriptions import selectors, services
 from subscriptions.api import serializers as shapes
-from subscriptions.api.base import LIMIT_DEFAULT, OrganizationViewSet, PageQuery, page, valid
+from subscriptions.api.base import LIMIT_DEFAULT, OrganizationViewSet, PageQuery, page, page_of, valid
 from subscriptions.models import ApiKey, Organization, Scope
 
 PAGING = [
@@ -27,7 +27,7 @@ class SubscriptionViewSet(OrganizationViewSet):
     read_scope = Scope.WEBHOOKS_READ
     write_scope = Scope.WEBHOOKS_WRITE
 
-    @extend_schema(parameters=PAGING, responses=shapes.SubscriptionOutput(many=True))
+    @extend_schema(parameters=PAGING, responses=page_of("webhooks", shapes.SubscriptionOutput))
     def list(self, request: Request) -> Response:
         """All subscriptions, oldest first; without `limit` really all of them, as seed 001 says."""
         rows = selectors.of_organization(self.organization).prefetch_related("signing_secrets")
@@ -85,7 +85,7 @@ class OrganizationsViewSet(OrganizationViewSet):
     read_scope = Scope.ORGANIZATIONS_WRITE
     write_scope = Scope.ORGANIZATIONS_WRITE
 
-    @extend_schema(parameters=PAGING, responses=shapes.OrganizationOutput(many=True))
+    @extend_schema(parameters=PAGING, responses=page_of("organizations", shapes.OrganizationOutput))
     def list(self, request: Request) -> Response:
         return page(request, "organizations", Organization.objects.order_by("pk"), shapes.OrganizationOutput)
 
@@ -119,7 +119,7 @@ class OrganizationsViewSet(OrganizationViewSet):
 class ApiKeyViewSet(OrganizationsViewSet):
     """API keys of one organization."""
 
-    @extend_schema(parameters=PAGING, responses=shapes.ApiKeyOutput(many=True))
+    @extend_schema(parameters=PAGING, responses=page_of("api_keys", shapes.ApiKeyOutput))
     def list(self, request: Request, organization_id: str = "") -> Response:
         rows = ApiKey.objects.filter(organization=self._get(organization_id)).order_by("-pk")
         return page(request, "api_keys", rows, shapes.ApiKeyOutput)

@@ -1,5 +1,6 @@
 """The admin's lists and the pages of deliveries, attempts, events, runs."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +56,7 @@ def a_run(api: APIClient, subscribe: Subscribe, attempt: Callable[..., Any]) -> 
     subscribe()
     workflow = api.post("/v1/workflows", {"name": "w"}).data["id"]
     # A lone surrogate: JSON can say it, a page cannot.
-    body = '{"workflow_id": "%s", "input": {"text": "\\ud800<b>"}}' % workflow
+    body = json.dumps({"workflow_id": workflow, "input": {"text": "\ud800<b>"}})
     run: str = api.post("/v1/runs", body, content_type="application/json").json()["id"]
     for path in ("start", "steps/one/start", "steps/one/complete", "complete"):
         assert api.post(f"/v1/runs/{run}/{path}", {}).status_code == 200
@@ -82,6 +83,11 @@ def test_each_list_and_page_opens(admin_client: Client, viewer: Client, a_run: s
         for row in model.objects.all():
             assert client.get(reverse(f"{name}_change", args=[row.pk])).status_code == 200
     assert model.objects.exists() or model._meta.model_name == "apikey"
+
+
+@pytest.mark.parametrize("name", ["organization", "apikey", "subscription"])
+def test_what_people_make_has_a_form_to_add_it(admin_client: Client, name: str) -> None:
+    assert admin_client.get(f"/admin/subscriptions/{name}/add/").status_code == 200
 
 
 @pytest.mark.parametrize("name", LOGS)

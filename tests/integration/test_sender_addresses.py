@@ -17,18 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from delivery.sender import Answer, NoAnswer, Transport
-from delivery.sender.connections import TargetRule
 from delivery.states import ErrorClass
-from tests.integration.test_sender import (
-    NO_BODY,
-    OK,
-    Talk,
-    endless,
-    post,
-    say,
-    serving,
-    silent,
-)
+from subscriptions.addresses import TargetRule
+from tests.integration.test_sender import NO_BODY, OK, Talk, endless, post, say, serving, silent
 
 DEADLINE_SECONDS = 0.4
 SOON_SECONDS = 10 * DEADLINE_SECONDS

@@ -10,12 +10,12 @@ import pytest
 
 from delivery.sender import NoAnswer, Transport
 from delivery.states import ErrorClass
-from local.ports import free_ports
 from tests.integration.test_sender import (
     CHUNKED,
     MOVED,
     OK,
     Talk,
+    closed_port,
     endless,
     post,
     say,
@@ -92,7 +92,7 @@ def test_a_broken_answer_is_none_and_the_class_of_the_error_says_why(
 
 
 def test_a_closed_port_is_a_refused_connection(transport: Transport) -> None:
-    result = post(transport, f"http://127.0.0.1:{free_ports(1)[0]}/hook")
+    result = post(transport, f"http://127.0.0.1:{closed_port()}/hook")
 
     assert isinstance(result, NoAnswer)
     assert result.error_class is ErrorClass.CONNECTION_REFUSED

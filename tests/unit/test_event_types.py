@@ -17,7 +17,9 @@ NOT_NAMES = [
     *("", " ", "a b", "a-b", "a.", ".a", "a..b", "a/b", "invoice.*", "é", "invoice.paid\n", "a\x00", "٣"),
     "a" * (NAME_MAX_CHARACTERS + 1),
 ]
-RESERVED = "workflow workflow. workflow.paused workflow.step.skipped subscription subscription.disabled".split()
+RESERVED = (
+    "workflow workflow. workflow.paused workflow.step.skipped subscription subscription.disabled".split()
+)
 
 
 def test_the_catalogue_has_seed_001s_six_and_cancelled() -> None:

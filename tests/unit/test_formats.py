@@ -26,7 +26,9 @@ MESSAGE = Message(
         pytest.param({"b": 1, "a": 2}, b'{"b":1,"a":2}', id="keys keep their order"),
         pytest.param([1, "x", None, True, 1.5], b'[1,"x",null,true,1.5]', id="no blanks"),
         pytest.param({"n": "café ☕ 語"}, '{"n":"café ☕ 語"}'.encode(), id="non-ASCII as UTF-8"),
-        pytest.param({"n": "\x00\n\t\"\\/"}, b'{"n":"\\u0000\\n\\t\\"\\\\/"}', id="control characters escaped"),
+        pytest.param(
+            {"n": '\x00\n\t"\\/'}, b'{"n":"\\u0000\\n\\t\\"\\\\/"}', id="control characters escaped"
+        ),
         pytest.param({"n": "\ud83d"}, b'{"n":"\\ud83d"}', id="a lone surrogate escaped"),
         pytest.param({"\udc00": "é"}, b'{"\\udc00":"\\u00e9"}', id="in a key, with the rest of the body"),
         pytest.param(2**53 + 1, b"9007199254740993", id="an integer beyond 2^53"),
@@ -65,9 +67,12 @@ def test_seconds_with_z(moment: datetime, expected: str) -> None:
 def test_the_standard_format_is_type_timestamp_and_data() -> None:
     body = render(PayloadFormat.STANDARD, MESSAGE)
 
-    assert body == (
-        '{"type":"invoice.paid","timestamp":"2026-03-01T12:00:00.000005Z","data":{"b":1,"a":[null,true,"ü"]}}'
-    ).encode()
+    assert (
+        body
+        == (
+            '{"type":"invoice.paid","timestamp":"2026-03-01T12:00:00.000005Z","data":{"b":1,"a":[null,true,"ü"]}}'
+        ).encode()
+    )
 
 
 def test_the_elan_envelope_of_a_custom_event_has_no_workflow() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from delivery.formats import Message, render
+from runs.detail import RunDetail, run_data, step_data
 from runs.dialects import profiles
 from runs.dialects.leap.profile import default_format
-from runs.detail import RunDetail, run_data, step_data
 from runs.models import Run, Step, Workflow, WorkflowVersion
 from runs.states import RunStatus, StepStatus
 
@@ -172,7 +172,11 @@ def test_step_data_adds_the_step() -> None:
 
 @pytest.mark.parametrize(
     ("created", "expected"),
-    [("2023-12-29T23:59:59.999999", "leap_v1"), ("2023-12-30T00:00:00", "leap_v2"), ("2026-01-01", "leap_v2")],
+    [
+        ("2023-12-29T23:59:59.999999", "leap_v1"),
+        ("2023-12-30T00:00:00", "leap_v2"),
+        ("2026-01-01", "leap_v2"),
+    ],
 )
 def test_leaps_default_schema_version_follows_the_workflow_s_age(created: str, expected: str) -> None:
     assert default_format(moment(created)) == expected

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from subscriptions import rules
 from webhooks_project.errors import InvalidInput
@@ -49,7 +49,7 @@ def test_a_header_may_be_given_once_whatever_its_case() -> None:
     assert refusal(rules.check_headers, {"X-A": "1", "x-a": "2"}) == ("duplicate", "headers")
 
 
-def test_the_number_of_headers_is_limited(settings: SettingsWrapper) -> None:
+def test_the_number_of_headers_is_limited(settings: Settings) -> None:
     settings.SUBSCRIPTION_HEADERS_MAX = 2
 
     rules.check_headers({"A": "", "B": ""})
@@ -70,8 +70,10 @@ def test_a_url_loses_the_blanks_around_it() -> None:
 
 @pytest.mark.parametrize(
     ("url", "code"),
-    [("", "blank"), ("   ", "blank"), ("https://example.com/" + "a" * 2048, "max_length")]
-    + [("https://10.0.0.1/", "url_not_allowed"), ("nonsense", "url_not_allowed")],
+    [
+        *(("", "blank"), ("   ", "blank"), ("https://example.com/" + "a" * 2048, "max_length")),
+        *(("https://10.0.0.1/", "url_not_allowed"), ("nonsense", "url_not_allowed")),
+    ],
     ids=["empty", "blank", "too long", "private", "nonsense"],
 )
 def test_a_url_that_cannot_be_a_target_is_refused_naming_the_field(url: str, code: str) -> None:
@@ -84,7 +86,7 @@ def test_a_url_of_exactly_2048_characters_is_accepted() -> None:
     assert rules.clean_url(url) == url
 
 
-def test_https_is_demanded_unless_the_operator_says_otherwise(settings: SettingsWrapper) -> None:
+def test_https_is_demanded_unless_the_operator_says_otherwise(settings: Settings) -> None:
     settings.WEBHOOK_ALLOW_HTTP = False
 
     assert refusal(rules.clean_url, "http://example.com/") == ("url_not_allowed", "url")

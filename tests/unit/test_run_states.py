@@ -22,10 +22,10 @@ TABLE: dict[str, dict[str, tuple[str, str | None]]] = {
     "pause": {"running": ("paused", None)},
     "progress": {"running": ("running", None)},
     "complete": {"running": ("completed", COMPLETED)},
-    "fail": {state: ("failed", FAILED) for state in ("queued", "running", "paused")},
-    "terminate": {state: ("terminated", FAILED) for state in ("queued", "running", "paused")},
-    "time-out": {state: ("timed_out", FAILED) for state in ("queued", "running", "paused")},
-    "cancel": {state: ("cancelled", CANCELLED) for state in ("queued", "running", "paused")},
+    "fail": dict.fromkeys(("queued", "running", "paused"), ("failed", FAILED)),
+    "terminate": dict.fromkeys(("queued", "running", "paused"), ("terminated", FAILED)),
+    "time-out": dict.fromkeys(("queued", "running", "paused"), ("timed_out", FAILED)),
+    "cancel": dict.fromkeys(("queued", "running", "paused"), ("cancelled", CANCELLED)),
 }
 EVERY_CASE = list(itertools.product(Move, RunStatus))
 
@@ -49,7 +49,7 @@ def test_no_move_leads_out_of_an_end() -> None:
 
 
 def test_every_state_is_either_an_end_or_not() -> None:
-    assert ENDED | UNENDED == set(RunStatus)
+    assert set(RunStatus) == ENDED | UNENDED
     assert not ENDED & UNENDED
 
 

@@ -1,0 +1,107 @@
+"""An executor's reports. The same report again is answered as the first time and tells nobody."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from runs import transitions
+from runs.api import serializers as shapes
+from runs.api.views import RunsScopesViewSet
+from runs.states import Move
+from subscriptions.api.base import valid
+from subscriptions.models import Scope
+
+
+class ReportViewSet(RunsScopesViewSet):
+    """What reports of runs and steps share."""
+
+    def read(self, shape: type[Serializer[Any]], request: Request) -> transitions.Report:
+        values = valid(shape, request.data)
+        occurred_at = values.pop("occurred_at", None)
+        return transitions.Report(
+            values=values, occurred_at=occurred_at, may_import=self.caller.may(Scope.RUNS_IMPORT)
+        )
+
+
+class RunReportViewSet(ReportViewSet):
+    """Reports about a run."""
+
+    def _move(self, move: Move, shape: type[Serializer[Any]], request: Request, run_id: str) -> Response:
+        run = transitions.report_run(
+            organization=self.organization, run_id=run_id, move=move, report=self.read(shape, request)
+        )
+        return Response(shapes.RunWithSteps(run).data)
+
+    @extend_schema(request=shapes.StartInput, responses=shapes.RunWithSteps)
+    def start(self, request: Request, run_id: str) -> Response:
+        """The run starts, or goes on after a pause; a second executor is refused."""
+        return self._move(Move.START, shapes.StartInput, request, run_id)
+
+    @extend_schema(request=shapes.ReportInput, responses=shapes.RunWithSteps)
+    def pause(self, request: Request, run_id: str) -> Response:
+        """The run waits, for a person for example."""
+        return self._move(Move.PAUSE, shapes.ReportInput, request, run_id)
+
+    @extend_schema(request=shapes.ProgressInput, responses=shapes.RunWithSteps)
+    def progress(self, request: Request, run_id: str) -> Response:
+        """What the run is doing, such as `uploading`; tells nobody."""
+        return self._move(Move.PROGRESS, shapes.ProgressInput, request, run_id)
+
+    @extend_schema(request=shapes.CompleteInput, responses=shapes.RunWithSteps)
+    def complete(self, request: Request, run_id: str) -> Response:
+        """The run ended well; an output that cannot be found in it makes it a failure."""
+        return self._move(Move.COMPLETE, shapes.CompleteInput, request, run_id)
+
+    @extend_schema(request=shapes.FailInput, responses=shapes.RunWithSteps)
+    def fail(self, request: Request, run_id: str) -> Response:
+        """The run ended with an error."""
+        return self._move(Move.FAIL, shapes.FailInput, request, run_id)
+
+    @extend_schema(request=shapes.EndInput, responses=shapes.RunWithSteps)
+    def terminate(self, request: Request, run_id: str) -> Response:
+        """The run was ended from outside; receivers see a failure."""
+        return self._move(Move.TERMINATE, shapes.EndInput, request, run_id)
+
+    @extend_schema(request=shapes.EndInput, responses=shapes.RunWithSteps)
+    def time_out(self, request: Request, run_id: str) -> Response:
+        """The run took too long; receivers see a failure."""
+        return self._move(Move.TIME_OUT, shapes.EndInput, request, run_id)
+
+    @extend_schema(request=shapes.EndInput, responses=shapes.RunWithSteps)
+    def cancel(self, request: Request, run_id: str) -> Response:
+        """The run is not wanted any more; only those who ask for it are told."""
+        return self._move(Move.CANCEL, shapes.EndInput, request, run_id)
+
+
+class StepReportViewSet(ReportViewSet):
+    """Reports about a step of a running run."""
+
+    def _move(
+        self, move: Move, shape: type[Serializer[Any]], request: Request, run_id: str, key: str
+    ) -> Response:
+        step = transitions.report_step(
+            organization=self.organization,
+            run_id=run_id,
+            key=key,
+            move=move,
+            report=self.read(shape, request),
+        )
+        return Response(shapes.StepOutput(step).data)
+
+    @extend_schema(request=shapes.StepFields, responses=shapes.StepOutput)
+    def start(self, request: Request, run_id: str, key: str) -> Response:
+        """The step starts."""
+        return self._move(Move.START, shapes.StepFields, request, run_id, key)
+
+    @extend_schema(request=shapes.StepFields, responses=shapes.StepOutput)
+    def complete(self, request: Request, run_id: str, key: str) -> Response:
+        """The step ended well."""
+        return self._move(Move.COMPLETE, shapes.StepFields, request, run_id, key)
+
+    @extend_schema(request=shapes.StepFailInput, responses=shapes.StepOutput)
+    def fail(self, request: Request, run_id: str, key: str) -> Response:
+        """The step ended with an error."""
+        return self._move(Move.FAIL, shapes.StepFailInput, request, run_id, key)

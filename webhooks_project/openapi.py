@@ -1,0 +1,73 @@
+"""What every operation of the API has in common, added to the generated OpenAPI document."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+ERROR = {
+    "type": "object",
+    "description": "Every error has this shape; `errors` lists all wrong fields where there are several.",
+    "properties": {
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable, for programs."},
+        "field": {"type": ["string", "null"]},
+        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Error"}},
+    },
+    "required": ["detail", "code", "field"],
+}
+ANSWERS = {
+    "400": "The body is not valid JSON.",
+    "401": "No valid API key.",
+    "403": "The key lacks the scope.",
+    "404": "There is no such thing in this organization.",
+    "409": "This contradicts what is already there.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "422": "A value is not acceptable.",
+    "503": "The database is away; Retry-After says when to try again.",
+}
+FOR_BODIES = ("400", "413", "415", "422", "409")
+ORGANIZATION = {
+    "name": "X-Org-Id",
+    "in": "header",
+    "description": "One of the key's organizations; without it the key's default one.",
+    "schema": {"type": "string"},
+}
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """API keys, in either header."""
+
+    target_class = "subscriptions.api.authentication.ApiKeyAuthentication"
+    name = ["bearer", "apiKey"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "http", "scheme": "bearer"},
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        ]
+
+
+class AdministratorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The session of a logged-in administrator."""
+
+    target_class = "subscriptions.api.authentication.AdministratorAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """drf-spectacular's postprocessing hook: the organization header and the errors of each operation."""
+    result["components"]["schemas"]["Error"] = ERROR
+    for operations in result["paths"].values():
+        for method, operation in operations.items():
+            operation.setdefault("parameters", []).append(ORGANIZATION)
+            for status, description in ANSWERS.items():
+                if status in FOR_BODIES and method in ("get", "delete") and status != "422":
+                    continue
+                content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+                answer = {"description": description, "content": content}
+                operation["responses"].setdefault(status, answer)
+    return result
