@@ -114,5 +114,9 @@ def at_once(*calls: Callable[[], Result]) -> list[Result]:
 
 def row_counts() -> dict[str, int]:
     """How many rows each of our tables has: a refused request must leave them all alone."""
-    models = [model for label in ("subscriptions", "delivery", "runs") for model in apps.get_app_config(label).get_models()]
+    models = [
+        model
+        for label in ("subscriptions", "delivery", "runs")
+        for model in apps.get_app_config(label).get_models()
+    ]
     return {model._meta.label: model._default_manager.count() for model in models}

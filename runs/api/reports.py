@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from runs import transitions
+from runs.api import report_serializers as inputs
 from runs.api import serializers as shapes
 from runs.api.views import RunsScopesViewSet
 from runs.states import Move
@@ -35,45 +36,45 @@ class RunReportViewSet(ReportViewSet):
         )
         return Response(shapes.RunWithSteps(run).data)
 
-    @extend_schema(request=shapes.StartInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.StartInput, responses=shapes.RunWithSteps)
     def start(self, request: Request, run_id: str) -> Response:
         """The run starts, or goes on after a pause; a second executor is refused."""
-        return self._move(Move.START, shapes.StartInput, request, run_id)
+        return self._move(Move.START, inputs.StartInput, request, run_id)
 
-    @extend_schema(request=shapes.ReportInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.ReportInput, responses=shapes.RunWithSteps)
     def pause(self, request: Request, run_id: str) -> Response:
         """The run waits, for a person for example."""
-        return self._move(Move.PAUSE, shapes.ReportInput, request, run_id)
+        return self._move(Move.PAUSE, inputs.ReportInput, request, run_id)
 
-    @extend_schema(request=shapes.ProgressInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.ProgressInput, responses=shapes.RunWithSteps)
     def progress(self, request: Request, run_id: str) -> Response:
         """What the run is doing, such as `uploading`; tells nobody."""
-        return self._move(Move.PROGRESS, shapes.ProgressInput, request, run_id)
+        return self._move(Move.PROGRESS, inputs.ProgressInput, request, run_id)
 
-    @extend_schema(request=shapes.CompleteInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.CompleteInput, responses=shapes.RunWithSteps)
     def complete(self, request: Request, run_id: str) -> Response:
         """The run ended well; an output that cannot be found in it makes it a failure."""
-        return self._move(Move.COMPLETE, shapes.CompleteInput, request, run_id)
+        return self._move(Move.COMPLETE, inputs.CompleteInput, request, run_id)
 
-    @extend_schema(request=shapes.FailInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.FailInput, responses=shapes.RunWithSteps)
     def fail(self, request: Request, run_id: str) -> Response:
         """The run ended with an error."""
-        return self._move(Move.FAIL, shapes.FailInput, request, run_id)
+        return self._move(Move.FAIL, inputs.FailInput, request, run_id)
 
-    @extend_schema(request=shapes.EndInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.EndInput, responses=shapes.RunWithSteps)
     def terminate(self, request: Request, run_id: str) -> Response:
         """The run was ended from outside; receivers see a failure."""
-        return self._move(Move.TERMINATE, shapes.EndInput, request, run_id)
+        return self._move(Move.TERMINATE, inputs.EndInput, request, run_id)
 
-    @extend_schema(request=shapes.EndInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.EndInput, responses=shapes.RunWithSteps)
     def time_out(self, request: Request, run_id: str) -> Response:
         """The run took too long; receivers see a failure."""
-        return self._move(Move.TIME_OUT, shapes.EndInput, request, run_id)
+        return self._move(Move.TIME_OUT, inputs.EndInput, request, run_id)
 
-    @extend_schema(request=shapes.EndInput, responses=shapes.RunWithSteps)
+    @extend_schema(request=inputs.EndInput, responses=shapes.RunWithSteps)
     def cancel(self, request: Request, run_id: str) -> Response:
         """The run is not wanted any more; only those who ask for it are told."""
-        return self._move(Move.CANCEL, shapes.EndInput, request, run_id)
+        return self._move(Move.CANCEL, inputs.EndInput, request, run_id)
 
 
 class StepReportViewSet(ReportViewSet):
@@ -91,17 +92,17 @@ class StepReportViewSet(ReportViewSet):
         )
         return Response(shapes.StepOutput(step).data)
 
-    @extend_schema(request=shapes.StepFields, responses=shapes.StepOutput)
+    @extend_schema(request=inputs.StepFields, responses=shapes.StepOutput)
     def start(self, request: Request, run_id: str, key: str) -> Response:
         """The step starts."""
-        return self._move(Move.START, shapes.StepFields, request, run_id, key)
+        return self._move(Move.START, inputs.StepFields, request, run_id, key)
 
-    @extend_schema(request=shapes.StepFields, responses=shapes.StepOutput)
+    @extend_schema(request=inputs.StepFields, responses=shapes.StepOutput)
     def complete(self, request: Request, run_id: str, key: str) -> Response:
         """The step ended well."""
-        return self._move(Move.COMPLETE, shapes.StepFields, request, run_id, key)
+        return self._move(Move.COMPLETE, inputs.StepFields, request, run_id, key)
 
-    @extend_schema(request=shapes.StepFailInput, responses=shapes.StepOutput)
+    @extend_schema(request=inputs.StepFailInput, responses=shapes.StepOutput)
     def fail(self, request: Request, run_id: str, key: str) -> Response:
         """The step ended with an error."""
-        return self._move(Move.FAIL, shapes.StepFailInput, request, run_id, key)
+        return self._move(Move.FAIL, inputs.StepFailInput, request, run_id, key)

@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from runs.dialects import names as dialect_names
+from runs.fields import OrderedJSONField
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Run, Step, Workflow
 from runs.states import RunStatus
 from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictFloatField
@@ -14,8 +14,6 @@ from subscriptions.api.serializers import RefusesUnknownFields, names
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 
 OUTPUTS_MAX = 100
-ARTIFACTS_MAX = 200
-ARTIFACT_KINDS = ("image", "file", "screenshot", "recording", "link")
 # Fields that only a key with the scope runs:import may set.
 IMPORT_FIELDS = ("id", "version_id", "created_at")
 _EXTERNAL_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -104,7 +102,16 @@ class RunFilter(serializers.Serializer[Any]):
     external_id = StrictCharField(required=False, max_length=128)
 
 
-class StepOutput(serializers.ModelSerializer[Step]):
+class OutputSerializer(serializers.ModelSerializer[Any]):
+    """Shows columns of ordered JSON as JSON."""
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        OrderedJSONField: serializers.JSONField,
+    }
+
+
+class StepOutput(OutputSerializer):
     """A step as it stands."""
 
     class Meta:
@@ -114,7 +121,7 @@ class StepOutput(serializers.ModelSerializer[Step]):
         ).split()
 
 
-class RunOutput(serializers.ModelSerializer[Run]):
+class RunOutput(OutputSerializer):
     """A run as it stands."""
 
     id = serializers.CharField(source="public_id")
@@ -139,112 +146,3 @@ class RunWithSteps(RunOutput):
 
     def get_steps(self, run: Run) -> list[dict[str, Any]]:
         return list(StepOutput(run.steps.order_by("index"), many=True).data)
-
-
-class Artifact(RefusesUnknownFields):
-    """Something that a run or step made."""
-
-    kind = serializers.ChoiceField(choices=ARTIFACT_KINDS)
-    id = StrictCharField(max_length=255, required=False, allow_null=True)
-    url = StrictCharField(max_length=4096)
-    filename = StrictCharField(max_length=255, required=False, allow_null=True)
-    size = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**53)
-    checksum = StrictCharField(max_length=255, required=False, allow_null=True)
-    modified_at = StrictCharField(max_length=64, required=False, allow_null=True)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return dict(attrs)
-
-
-@extend_schema_field(
-    {
-        "oneOf": [
-            {"type": "string"},
-            {
-                "type": "object",
-                "properties": {
-                    name: {"type": "string"} for name in ("message", "code", "cause", "step", "category")
-                },
-                "required": ["message"],
-            },
-        ]
-    }
-)
-class ErrorField(serializers.Field[Any, Any, Any, Any]):
-    """A text, or an object with `message` and optionally `code`, `cause`, `step`, `category`, all texts."""
-
-    default_error_messages = {
-        "invalid": "A text, or an object with message and optionally code, cause, step and category.",
-    }
-    OPTIONAL = ("code", "cause", "step", "category")
-
-    def to_internal_value(self, data: Any) -> dict[str, str]:
-        error = {"message": data} if isinstance(data, str) else data
-        if not isinstance(error, dict) or "message" not in error:
-            self.fail("invalid")
-        allowed = {"message", *self.OPTIONAL}
-        if set(error) - allowed or not all(
-            value is None or isinstance(value, str) for value in error.values()
-        ):
-            self.fail("invalid")
-        if not error["message"]:
-            self.fail("invalid")
-        return {name: error[name] for name in ("message", *self.OPTIONAL) if error.get(name) is not None}
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
-class ReportInput(RefusesUnknownFields):
-    """What every report may say."""
-
-    occurred_at = serializers.DateTimeField(required=False)
-
-
-class StartInput(ReportInput):
-    """`executor_id`: a second start by another executor is refused."""
-
-    executor_id = StrictCharField(max_length=128, required=False)
-
-
-class ProgressInput(ReportInput):
-    """A word for what the run is doing, such as `uploading`."""
-
-    progress = StrictCharField(max_length=64)
-
-
-class CompleteInput(ReportInput):
-    """The run's result."""
-
-    output = serializers.JSONField(required=False, allow_null=True)
-    artifacts = serializers.ListField(child=Artifact(), required=False, max_length=ARTIFACTS_MAX)
-
-
-class FailInput(ReportInput):
-    """Why the run failed."""
-
-    error = ErrorField()
-    artifacts = serializers.ListField(child=Artifact(), required=False, max_length=ARTIFACTS_MAX)
-
-
-class EndInput(FailInput):
-    """Ends that may say why."""
-
-    error = ErrorField(required=False)
-
-
-class StepFields(ReportInput):
-    """What a step's report may carry."""
-
-    name = StrictCharField(max_length=255, required=False)
-    input = serializers.JSONField(required=False, allow_null=True)
-    output = serializers.JSONField(required=False, allow_null=True)
-    primary = serializers.JSONField(required=False, allow_null=True)
-    metadata = JSONObjectField(required=False, allow_null=True)
-    artifacts = serializers.ListField(child=Artifact(), required=False, max_length=ARTIFACTS_MAX)
-
-
-class StepFailInput(StepFields):
-    """Why the step failed."""
-
-    error = ErrorField()

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -16,6 +14,7 @@ from delivery.states import State
 from subscriptions.admin.base import ACTION_OBJECTS_MAX
 from subscriptions.models import Organization, Subscription
 from tests.integration.conftest import CollectedWakeUps
+from tests.integration.test_admin import staff
 from tests.receiver import Receiver, Reply
 
 Subscribe = Callable[..., Subscription]
@@ -44,17 +43,7 @@ def page(client: Client, delivery: Delivery) -> str:
 def act(client: Client, action: str, *deliveries: Delivery) -> str:
     """The page after the action."""
     data = {"action": action, "_selected_action": [str(delivery.id) for delivery in deliveries]}
-    response: HttpResponse = client.post(DELIVERIES, data, follow=True)
-    return response.content.decode()
-
-
-@pytest.fixture
-def viewer() -> Client:
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client = Client()
-    client.force_login(user)
-    return client
+    return client.post(DELIVERIES, data, follow=True).content.decode()
 
 
 def test_the_page_shows_body_and_answers_as_text(
@@ -142,8 +131,9 @@ def test_cancel_ends_what_waits_and_says_what_it_skipped(
 
 @pytest.mark.parametrize("action", ["replay", "cancel"])
 def test_who_may_only_view_is_offered_no_action_and_cannot_force_one(
-    viewer: Client, organization: Organization, subscribe: Subscribe, action: str
+    organization: Organization, subscribe: Subscribe, action: str
 ) -> None:
+    viewer = staff()
     subscribe()
     ended, pending = happen(organization), happen(organization)
     end(ended, State.EXHAUSTED)
@@ -153,13 +143,13 @@ def test_who_may_only_view_is_offered_no_action_and_cannot_force_one(
 
 
 def test_the_change_permission_is_enough_to_act_from_the_page(
-    viewer: Client, organization: Organization, subscribe: Subscribe
+    organization: Organization, subscribe: Subscribe
 ) -> None:
-    User.objects.get().user_permissions.add(Permission.objects.get(codename="change_delivery"))
+    operator = staff("change_delivery")
     subscribe()
     delivery = happen(organization)
-    assert 'value="cancel"' in page(viewer, delivery)
-    act(viewer, "cancel", delivery)
+    assert 'value="cancel"' in page(operator, delivery)
+    act(operator, "cancel", delivery)
     delivery.refresh_from_db()
     assert delivery.state == State.CANCELLED
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -16,6 +15,7 @@ from subscriptions.models import ApiKey, Organization, SigningSecret, Subscripti
 from subscriptions.selectors import has_secret
 from subscriptions.snapshots import of_subscription
 from tests.integration.conftest import CollectedWakeUps
+from tests.integration.test_admin import staff
 from tests.receiver import Receiver
 
 Subscribe = Callable[..., Subscription]
@@ -194,12 +194,8 @@ def test_deletion_asks_first_and_keeps_the_row_readable(admin_client: Client, su
 
 @pytest.mark.parametrize("action", ["enable", "disable", "rotate_secret", "send_test", "delete_selected"])
 def test_who_may_only_view_cannot_act(subscribe: Subscribe, action: str) -> None:
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client = Client()
-    client.force_login(user)
     subscription = subscribe(is_active=action != "enable")
-    act(client, action, subscription, post="yes")
+    act(staff(), action, subscription, post="yes")
     assert Subscription.objects.get().version == subscription.version
     assert not Delivery.objects.exists()
 

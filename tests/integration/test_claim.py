@@ -138,12 +138,10 @@ def test_a_claim_that_waited_for_a_cancellation_comes_too_late(delivery: Deliver
 def wait_until_blocked() -> None:
     """Until another connection waits for a lock of ours."""
     with connection.cursor() as cursor:
-        while True:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-            )
-            if cursor.fetchone() != (0,):
-                return
+        blocked = 0
+        while blocked == 0:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            (blocked,) = cursor.fetchall()[0]
 
 
 @pytest.mark.parametrize(("timeout", "expected"), [(None, 17.0), (0.5, 10.5), (60.0, 70.0)])

@@ -200,66 +200,6 @@ def test_deleting_answers_204_without_a_body_and_then_404(api: APIClient) -> Non
     assert answer(api.get("/v1/webhooks"))["webhooks"] == []
 
 
-INVALID: dict[str, tuple[Json, str]] = {
-    "no name": ({"name": None}, "name"),
-    "blank name": ({"name": "  "}, "name"),
-    "a name of 256 characters": ({"name": "x" * 256}, "name"),
-    "a number as name": ({"name": 5}, "name"),
-    "a NUL in the name": ({"name": "a\x00b"}, "name"),
-    "no URL": ({"url": ""}, "url"),
-    "a URL of 2049 characters": ({"url": PUBLIC_URL.ljust(2049, "x")}, "url"),
-    "another scheme": ({"url": "ftp://example.com/"}, "url"),
-    "a private address": ({"url": "https://10.0.0.1/"}, "url"),
-    "userinfo": ({"url": "https://a:b@example.com/"}, "url"),
-    "no events": ({"events": []}, "events"),
-    "events as text": ({"events": "workflow.completed"}, "events"),
-    "an unknown workflow event": ({"events": ["workflow.paused"]}, "events"),
-    "an unknown subscription event": ({"events": ["subscription.disabled"]}, "events"),
-    "an impossible event name": ({"events": ["a b"]}, "events"),
-    "101 events": ({"events": [f"a.b{n}" for n in range(101)]}, "events"),
-    "a secret of 256 characters": ({"secret": "x" * 256}, "secret"),
-    "an empty secret": ({"secret": ""}, "secret"),
-    "headers as a list": ({"headers": ["X-A"]}, "headers"),
-    "a reserved header": ({"headers": {"Content-Type": "text/plain"}}, "headers"),
-    "a header that splits": ({"headers": {"X-A": "1\r\nX-B: 2"}}, "headers"),
-    "active as text": ({"is_active": "yes"}, "is_active"),
-    "an unknown format": ({"payload_format": "xml"}, "payload_format"),
-    "a format that cannot carry it": ({"payload_format": "leap_v2", "events": ["*"]}, "payload_format"),
-    "an unknown scheme": ({"signature_schemes": ["rot13"]}, "signature_schemes.0"),
-    "the callbacks' scheme": ({"signature_schemes": ["skyvern"]}, "signature_schemes.0"),
-    "none and another scheme": ({"signature_schemes": ["none", "shared_secret"]}, "signature_schemes"),
-    "an unknown policy": ({"retry_policy": "often"}, "retry_policy"),
-    "a negative wait": ({"retry_schedule": [-1]}, "retry_schedule"),
-    "a timeout of an hour": ({"timeout_seconds": 3600}, "timeout_seconds"),
-    "a timeout as text": ({"timeout_seconds": "10"}, "timeout_seconds"),
-    "a misspelt field": ({"event": ["workflow.completed"]}, "event"),
-    "an id of one's own": ({"id": 5}, "id"),
-}
-
-
-@pytest.mark.parametrize("case", INVALID)
-def test_invalid_input_is_a_422_that_names_the_field_and_makes_nothing(api: APIClient, case: str) -> None:
-    values, field = INVALID[case]
-
-    response = api.post("/v1/webhooks", VALID | values)
-
-    assert answer(response, 422)["field"] == field
-    assert answer(api.get("/v1/webhooks"))["total"] == 0
-
-
-@pytest.mark.parametrize("field", ["name", "url", "events"])
-def test_a_missing_field_is_named(api: APIClient, field: str) -> None:
-    body = {name: value for name, value in VALID.items() if name != field}
-
-    refusal(api.post("/v1/webhooks", body), 422, "required", field)
-
-
-def test_several_wrong_fields_are_all_listed(api: APIClient) -> None:
-    body = answer(api.post("/v1/webhooks", {"name": 5, "url": PUBLIC_URL, "events": "x"}), 422)
-
-    assert {error["field"] for error in body["errors"]} == {"name", "events"}
-
-
 def test_targets_are_https_unless_the_operator_says_otherwise(api: APIClient, settings: Settings) -> None:
     settings.WEBHOOK_ALLOW_HTTP = False
 

@@ -1,0 +1,121 @@
+"""Shapes of an executor's reports about runs and steps."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from subscriptions.api.fields import JSONObjectField, StrictCharField
+from subscriptions.api.serializers import RefusesUnknownFields
+
+ARTIFACTS_MAX = 200
+ARTIFACT_KINDS = ("image", "file", "screenshot", "recording", "link")
+
+
+class Artifact(RefusesUnknownFields):
+    """Something that a run or step made."""
+
+    kind = serializers.ChoiceField(choices=ARTIFACT_KINDS)
+    id = StrictCharField(max_length=255, required=False, allow_null=True)
+    url = StrictCharField(max_length=4096)
+    filename = StrictCharField(max_length=255, required=False, allow_null=True)
+    size = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**53)
+    checksum = StrictCharField(max_length=255, required=False, allow_null=True)
+    modified_at = StrictCharField(max_length=64, required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return dict(attrs)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {
+                    name: {"type": "string"} for name in ("message", "code", "cause", "step", "category")
+                },
+                "required": ["message"],
+            },
+        ]
+    }
+)
+class ErrorField(serializers.Field[Any, Any, Any, Any]):
+    """A text, or an object with `message` and optionally `code`, `cause`, `step`, `category`, all texts."""
+
+    default_error_messages = {
+        "invalid": "A text, or an object with message and optionally code, cause, step and category.",
+    }
+    OPTIONAL = ("code", "cause", "step", "category")
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        error = {"message": data} if isinstance(data, str) else data
+        if not isinstance(error, dict) or "message" not in error:
+            self.fail("invalid")
+        allowed = {"message", *self.OPTIONAL}
+        if set(error) - allowed or not all(
+            value is None or isinstance(value, str) for value in error.values()
+        ):
+            self.fail("invalid")
+        if not error["message"]:
+            self.fail("invalid")
+        return {name: error[name] for name in ("message", *self.OPTIONAL) if error.get(name) is not None}
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class ReportInput(RefusesUnknownFields):
+    """What every report may say."""
+
+    occurred_at = serializers.DateTimeField(required=False)
+
+
+class StartInput(ReportInput):
+    """`executor_id`: a second start by another executor is refused."""
+
+    executor_id = StrictCharField(max_length=128, required=False)
+
+
+class ProgressInput(ReportInput):
+    """A word for what the run is doing, such as `uploading`."""
+
+    progress = StrictCharField(max_length=64)
+
+
+class CompleteInput(ReportInput):
+    """The run's result."""
+
+    output = serializers.JSONField(required=False, allow_null=True)
+    artifacts = serializers.ListField(child=Artifact(), required=False, max_length=ARTIFACTS_MAX)
+
+
+class FailInput(ReportInput):
+    """Why the run failed."""
+
+    error = ErrorField()
+    artifacts = serializers.ListField(child=Artifact(), required=False, max_length=ARTIFACTS_MAX)
+
+
+class EndInput(FailInput):
+    """Ends that may say why."""
+
+    error = ErrorField(required=False)
+
+
+class StepFields(ReportInput):
+    """What a step's report may carry."""
+
+    name = StrictCharField(max_length=255, required=False)
+    input = serializers.JSONField(required=False, allow_null=True)
+    output = serializers.JSONField(required=False, allow_null=True)
+    primary = serializers.JSONField(required=False, allow_null=True)
+    metadata = JSONObjectField(required=False, allow_null=True)
+    artifacts = serializers.ListField(child=Artifact(), required=False, max_length=ARTIFACTS_MAX)
+
+
+class StepFailInput(StepFields):
+    """Why the step failed."""
+
+    error = ErrorField()

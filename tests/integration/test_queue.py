@@ -1,0 +1,239 @@
+"""The publisher and a real broker that is there, away, or frozen."""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+from kombu import pools
+
+from delivery import queue
+from delivery.queue import Publisher, WakeUp
+from delivery.states import Lane
+from local import temporary
+from local.ports import free_port
+from local.service import Service
+from local.supervisor import Supervisor
+from local.valkey import Valkey
+from subscriptions.models import Organization
+from subscriptions.services import subscription_create
+from tests.integration.test_outbox import happen
+from tests.integration.test_sender import closed_port
+from webhooks_project.celery import app
+
+
+class Broker:
+    """A Valkey server, and what waits in its queues."""
+
+    def __init__(self, url: str, service: Service) -> None:
+        self.url = url
+        self.service = service
+
+    def take_all(self, lane: Lane) -> list[Any]:
+        """The messages of the lane's queue, removed from it."""
+        taken = []
+        with app.connection_for_read() as connection:
+            channel: Any = connection.default_channel
+            while (message := channel.basic_get(lane.queue, no_ack=True)) is not None:
+                taken.append(message)
+        return taken
+
+    def wake_ups(self, lane: Lane) -> list[tuple[str, int]]:
+        """What the messages of the lane ask for, in order; the queue is empty then."""
+        return [tuple(message.payload[0]) for message in self.take_all(lane)]
+
+
+@contextmanager
+def valkey() -> Iterator[Broker]:
+    """A server whose process can be stopped and paused, unlike that of `temporary.valkey`."""
+    with temporary.folder() as folder, Supervisor(folder) as supervisor:
+        server = Valkey(folder, free_port())
+        service = server.service()
+        supervisor.start(service)
+        supervisor.wait()
+        yield Broker(server.url, service)
+
+
+@contextmanager
+def pointed_at(url: str) -> Iterator[None]:
+    """Celery's app publishes there, and knows nothing of it afterwards."""
+    before = app.conf.broker_url
+    switch(url)
+    try:
+        yield
+    finally:
+        switch(before)
+
+
+def switch(url: str) -> None:
+    pools.reset()
+    app.conf.update(broker_url=url)
+    # Where the app keeps what it once took from those pools.
+    vars(app)["_pool"] = vars(app.amqp)["_producer_pool"] = None
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Broker]:
+    with valkey() as running:
+        yield running
+
+
+@pytest.fixture
+def broker(server: Broker) -> Iterator[Broker]:
+    """Empty, and where Celery's app publishes to."""
+    with pointed_at(server.url):
+        for lane in Lane:
+            server.take_all(lane)
+        yield server
+
+
+def some(lane: Lane = Lane.FIRST, number: int = 3) -> list[WakeUp]:
+    return [WakeUp(uuid4(), attempt, lane) for attempt in range(1, number + 1)]
+
+
+def as_sent(wake_ups: Sequence[WakeUp]) -> list[tuple[str, int]]:
+    return [(str(wake_up.delivery_id), wake_up.attempt) for wake_up in wake_ups]
+
+
+def test_wake_ups_arrive_in_the_queues_of_their_lanes_in_order(broker: Broker) -> None:
+    wanted = {lane: some(lane) for lane in Lane}
+
+    assert queue.send([wake_up for wake_ups in wanted.values() for wake_up in wake_ups])
+
+    assert {lane: broker.wake_ups(lane) for lane in Lane} == {
+        lane: as_sent(wake_ups) for lane, wake_ups in wanted.items()
+    }
+
+
+def test_a_message_holds_ids_and_nothing_else(
+    broker: Broker, organization: Organization, wake_ups: list[WakeUp]
+) -> None:
+    values = {"name": "Hook", "url": "http://127.0.0.1/very-private", "events": ["*"], "secret": "top-secret"}
+    subscription_create(organization=organization, values=values)
+    delivery = happen(organization, data={"patient": "Zoe"}).deliveries.get()
+
+    queue.send(wake_ups)
+
+    (message,) = broker.take_all(Lane.FIRST)
+    args, kwargs, _ = message.payload
+    assert (args, kwargs) == ([str(delivery.id), 1], {})
+    assert message.headers["task"] == "delivery.tasks.deliver"
+    for private in ("very-private", "top-secret", "Zoe", "whsec_"):
+        assert private not in f"{message.headers} {message.payload} {message.properties}"
+
+
+def test_the_publisher_sends_in_the_background_what_it_was_given(broker: Broker) -> None:
+    publisher, wanted = Publisher(), some(number=1200)
+
+    publisher.publish(wanted)
+
+    assert publisher.flush(10)
+    assert broker.wake_ups(Lane.FIRST) == as_sent(wanted)
+
+
+def test_a_broker_that_is_down_costs_the_caller_no_time_and_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publisher = Publisher()
+    started = time.monotonic()
+
+    with pointed_at(f"redis://127.0.0.1:{closed_port()}/0"), caplog.at_level(logging.WARNING):
+        publisher.publish(some(number=100))
+        took = time.monotonic() - started
+        tried = publisher.flush(20)
+
+    assert took < 0.1
+    assert tried
+    assert "wake-ups left to the requeuer" in caplog.text
+
+
+def test_an_absent_broker_says_so_to_who_waits_for_it() -> None:
+    with pointed_at(f"redis://127.0.0.1:{closed_port()}/0"):
+        assert queue.send(some()) is False
+
+
+def test_after_an_outage_the_next_publish_works() -> None:
+    with valkey() as broker, pointed_at(broker.url):
+        assert queue.send(some())
+        broker.service.kill()
+
+        assert not queue.send(some())
+
+        broker.service.start()
+        broker.service.wait_until_ready(Supervisor(broker.service.folder).interrupts)
+        broker.take_all(Lane.FIRST)
+        wanted = some()
+        assert queue.send(wanted)
+        assert broker.wake_ups(Lane.FIRST) == as_sent(wanted)
+
+
+def test_a_broker_that_restarted_unnoticed_gets_the_message_on_a_new_connection() -> None:
+    with valkey() as broker, pointed_at(broker.url):
+        assert queue.send(some())
+        broker.service.kill()
+        broker.service.start()
+        broker.service.wait_until_ready(Supervisor(broker.service.folder).interrupts)
+        broker.take_all(Lane.FIRST)
+
+        wanted = some()
+        assert queue.send(wanted)
+
+        assert set(as_sent(wanted)) == set(broker.wake_ups(Lane.FIRST))
+
+
+def test_a_frozen_broker_does_not_hold_the_caller_up(
+    broker: Broker, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"name": "Hook", "url": "http://127.0.0.1/", "events": ["*"]}
+    subscription_create(organization=organization, values=values)
+    publisher = Publisher()
+    monkeypatch.setattr(queue, "publisher", lambda: publisher)
+    queue.send(some())
+    broker.service.send(signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+
+        happen(organization)
+        took = time.monotonic() - started
+        tried = publisher.flush(30)
+    finally:
+        broker.service.send(signal.SIGCONT)
+
+    assert took < 1
+    assert tried, "the publisher hung for more than 30 s"
+
+
+def test_a_full_backlog_is_left_to_the_requeuer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(queue, "BACKLOG_MAX", 10)
+
+    with pointed_at(f"redis://127.0.0.1:{closed_port()}/0"), caplog.at_level(logging.WARNING):
+        publisher = Publisher()
+        publisher.publish(some(number=2000))
+        publisher.flush(20)
+
+    assert "backlog full" in caplog.text
+
+
+def test_each_process_has_one_publisher(wake_ups: list[WakeUp], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+
+    first, second = queue.publisher(), queue.publisher()
+
+    assert first is second
+
+
+def test_a_hook_after_commit_hands_over_everything_at_once(wake_ups: list[WakeUp]) -> None:
+    wanted = some()
+
+    with transaction.atomic():
+        queue.publish_after_commit(wanted)
+        before = list(wake_ups)
+
+    assert (before, wake_ups) == ([], wanted)

@@ -1,0 +1,233 @@
+"""The requeuer: what was lost is nudged again, what only waits its turn does not multiply."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+from pytest_django import Settings
+
+from delivery import queue
+from delivery.models import Delivery
+from delivery.requeue import mark_due, requeue_once
+from delivery.states import Lane, State
+from subscriptions.models import Organization, Subscription
+from tests.integration.test_claim import claimed_from
+from tests.integration.test_outbox import happen
+from tests.integration.test_queue import Broker, pointed_at, some, valkey
+from tests.integration.test_sender import closed_port
+
+Make = Callable[..., list[Delivery]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Broker]:
+    with valkey() as running:
+        yield running
+
+
+@pytest.fixture
+def broker(server: Broker) -> Iterator[Broker]:
+    with pointed_at(server.url):
+        for lane in Lane:
+            server.take_all(lane)
+        yield server
+
+
+@pytest.fixture
+def deliveries(organization: Organization, subscribe: Callable[..., Subscription]) -> Make:
+    """`deliveries(3, nudged_ago=5)`: due ones whose wake-ups were lost."""
+    subscribe()
+
+    def make(number: int = 1, *, nudged_ago: float | None = 10.0, **values: Any) -> list[Delivery]:
+        made = [happen(organization).deliveries.get() for _ in range(number)]
+        nudged = None if nudged_ago is None else Now() - timedelta(seconds=nudged_ago)
+        rows = Delivery.objects.filter(pk__in=[one.pk for one in made])
+        rows.update(**({"nudged_at": nudged, "next_attempt_at": Now() - timedelta(seconds=60)} | values))
+        return made
+
+    return make
+
+
+def ids(deliveries: list[Delivery], attempt: int = 1) -> set[tuple[str, int]]:
+    return {(str(delivery.id), attempt) for delivery in deliveries}
+
+
+def age_nudges(seconds: float) -> None:
+    Delivery.objects.update(nudged_at=F("nudged_at") - timedelta(seconds=seconds))
+
+
+def test_what_was_lost_is_nudged_again_after_the_grace(broker: Broker, deliveries: Make) -> None:
+    lost = deliveries(3)
+    deliveries(nudged_ago=0.0)
+
+    assert requeue_once() == 3
+
+    assert set(broker.wake_ups(Lane.FIRST)) == ids(lost)
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_it_is_nudged_in_its_own_lane_for_its_next_attempt(
+    broker: Broker, deliveries: Make, lane: Lane
+) -> None:
+    lost = deliveries(lane=lane, attempts=4, state=State.WAITING)
+
+    requeue_once()
+
+    assert set(broker.wake_ups(lane)) == ids(lost, attempt=5)
+
+
+def test_a_long_wait_that_is_over_is_nudged_at_once(broker: Broker, deliveries: Make) -> None:
+    over = deliveries(nudged_ago=None, lane=Lane.RETRY)
+    deliveries(nudged_ago=None, lane=Lane.RETRY, next_attempt_at=Now() + timedelta(seconds=60))
+
+    assert requeue_once() == 1
+
+    assert set(broker.wake_ups(Lane.RETRY)) == ids(over)
+
+
+def test_a_retry_that_celery_holds_is_left_to_it(broker: Broker, deliveries: Make) -> None:
+    later = Now() + timedelta(seconds=30)
+    deliveries(nudged_ago=-30.0, next_attempt_at=later)
+
+    assert requeue_once() == 0
+
+
+def test_what_is_being_sent_is_left_alone_until_its_lease_ends(broker: Broker, deliveries: Make) -> None:
+    (delivery,) = deliveries()
+    claimed_from(delivery)
+
+    during = requeue_once()
+    Delivery.objects.update(lease_until=Now() - timedelta(seconds=1))
+
+    assert (during, requeue_once()) == (0, 1)
+
+
+LEFT_ALONE: dict[str, dict[str, Any]] = {
+    "delivered": {"state": State.DELIVERED, "finished_at": Now()},
+    "cancelled": {"state": State.CANCELLED, "finished_at": Now(), "next_attempt_at": None},
+    "held": {"state": State.HELD, "next_attempt_at": None},
+}
+
+
+@pytest.mark.parametrize("values", LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_what_has_ended_or_is_held_is_left_alone(
+    broker: Broker, deliveries: Make, values: dict[str, Any]
+) -> None:
+    deliveries(**values)
+
+    assert requeue_once() == 0
+
+
+def test_in_a_lane_that_is_not_empty_each_nudge_comes_later_than_the_one_before(
+    broker: Broker, deliveries: Make, settings: Settings
+) -> None:
+    settings.REQUEUE_BACKOFF_SECONDS = 30.0
+    deliveries(nudged_ago=0.0)
+    queue.send(some(Lane.FIRST))
+    nudged_after = []
+
+    for seconds in range(10, 251, 10):
+        age_nudges(10)
+        if requeue_once():
+            nudged_after.append(seconds)
+
+    # 30 s, then 60, then 120 after that; the next would be at 450.
+    assert nudged_after == [30, 90, 210]
+
+
+def test_a_backlog_does_not_multiply_however_often_the_requeuer_looks(
+    broker: Broker, deliveries: Make
+) -> None:
+    deliveries(20)
+
+    for _ in range(20):
+        requeue_once()
+        age_nudges(5)
+
+    # Once as lost, then after 30 s and, in the 100 s that pass here, after 60 s more.
+    assert queue.lane_depths() == {Lane.FIRST: 60, Lane.RETRY: 0, Lane.REPLAY: 0}
+
+
+def test_a_lane_full_of_others_does_not_delay_an_empty_one(broker: Broker, deliveries: Make) -> None:
+    queue.send(some(Lane.FIRST))
+    deliveries(lane=Lane.FIRST)
+    lost = deliveries(lane=Lane.REPLAY)
+
+    assert requeue_once() == 1
+
+    assert set(broker.wake_ups(Lane.REPLAY)) == ids(lost)
+
+
+def test_many_lost_ones_are_nudged_in_batches_all_in_one_look(
+    broker: Broker, deliveries: Make, settings: Settings
+) -> None:
+    settings.REQUEUE_BATCH_ROWS = 3
+    lost = deliveries(10)
+
+    assert requeue_once() == 10
+
+    assert sorted(broker.wake_ups(Lane.FIRST)) == sorted(ids(lost))
+
+
+def test_those_that_wait_longest_come_first(broker: Broker, deliveries: Make, settings: Settings) -> None:
+    settings.REQUEUE_BATCH_ROWS = 1
+    young = deliveries()
+    old = deliveries(next_attempt_at=Now() - timedelta(hours=1))
+
+    requeue_once()
+
+    assert [id_ for id_, _ in broker.wake_ups(Lane.FIRST)] == [str(old[0].id), str(young[0].id)]
+
+
+def test_while_the_broker_is_away_nothing_is_marked(deliveries: Make) -> None:
+    (delivery,) = deliveries()
+    before = delivery.nudges, Delivery.objects.get().nudged_at
+
+    with pointed_at(f"redis://127.0.0.1:{closed_port()}/0"):
+        published = requeue_once()
+
+    delivery.refresh_from_db()
+    assert published == 0
+    assert (delivery.nudges, delivery.nudged_at) == before
+
+
+def test_two_requeuers_at_once_nudge_each_row_once(
+    broker: Broker, deliveries: Make, settings: Settings
+) -> None:
+    settings.REQUEUE_BATCH_ROWS = 2
+    lost = deliveries(20)
+    start = Barrier(4)
+
+    def look(_: int) -> int:
+        try:
+            connection.ensure_connection()
+            start.wait()
+            return requeue_once()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        published = sum(threads.map(look, range(4)))
+    published += requeue_once()
+
+    assert published == 20
+    assert sorted(broker.wake_ups(Lane.FIRST)) == sorted(ids(lost))
+
+
+def test_a_mark_says_when_and_how_often(deliveries: Make) -> None:
+    (delivery,) = deliveries(nudges=2)
+
+    marked = mark_due(Lane.FIRST, empty=True)
+
+    delivery.refresh_from_db()
+    assert marked == [(delivery.id, 1)]
+    assert delivery.nudges == 3
+    assert delivery.nudged_at is not None
+    assert timezone.now() - delivery.nudged_at < timedelta(seconds=5)

@@ -1,0 +1,113 @@
+"""POST /v1/webhooks/{id}/test: a real delivery that the call waits for."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connections
+from pytest_django.fixtures import Settings
+from rest_framework.test import APIClient
+from standardwebhooks.webhooks import Webhook
+
+from delivery import queue, services
+from delivery.queue import WakeUp
+from subscriptions.models import Subscription
+from tests.factories import Json, answer, deliveries, logs, refusal, webhook
+from tests.receiver import Receiver
+
+Attempt = Callable[..., Any]
+Subscribe = Callable[..., Subscription]
+
+
+class Worker:
+    """Stands where the publisher is, and makes the attempts at once, in a thread of its own."""
+
+    def __init__(self, pool: ThreadPoolExecutor, attempt: Attempt) -> None:
+        self._pool = pool
+        self._attempt = attempt
+
+    def publish(self, wake_ups: list[WakeUp]) -> None:
+        for wake_up in wake_ups:
+            self._pool.submit(self._work, wake_up.delivery_id)
+
+    def _work(self, delivery_id: UUID) -> None:
+        try:
+            self._attempt(delivery_id)
+        finally:
+            connections.close_all()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch, wake_ups: object, attempt: Attempt) -> Iterator[None]:
+    with ThreadPoolExecutor(1) as pool:
+        running = Worker(pool, attempt)
+        monkeypatch.setattr(queue, "publisher", lambda: running)
+        yield
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("values", [{}, {"is_active": False}, {"events": ["invoice.paid"]}], ids=str)
+def test_a_test_event_is_sent_signed_and_logged_whatever_is_subscribed(
+    api: APIClient, subscribe: Subscribe, receiver: Receiver, values: Json
+) -> None:
+    made = webhook(api, url=receiver.url(), secret="hush", headers={"X-Token": "abc"}, **values)
+
+    tested = answer(api.post(f"/v1/webhooks/{made['id']}/test"))
+
+    (request,) = receiver.at()
+    assert set(tested) == {"event_id", "delivery_id", "success", "status_code", "error"}
+    assert (tested["success"], tested["status_code"], tested["error"]) == (True, 204, None)
+    assert request.headers["webhook-id"] == tested["event_id"]
+    assert request.headers["X-Token"] == "abc"
+    assert len(request.headers["X-Webhook-Signature"]) == 64
+    body: Json = Webhook(made["signing_secret"]).verify(request.body, dict(request.headers.items()))
+    assert body["event_type"] == "workflow.completed"
+    (log,) = logs(api, made["id"])
+    assert (log["is_test"], log["event_id"], log["status"]) == (True, tested["event_id"], "success")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_failing_test_event_is_answered_200_and_not_tried_again(
+    api: APIClient, subscribe: Subscribe, receiver: Receiver
+) -> None:
+    receiver.reply(500)
+    subscription = subscribe()
+
+    tested = answer(api.post(f"/v1/webhooks/{subscription.pk}/test"))
+
+    assert (tested["success"], tested["status_code"]) == (False, 500)
+    assert tested["error"] == "The receiver answered 500"
+    story = answer(api.get(f"/v1/deliveries/{tested['delivery_id']}"))
+    assert (story["state"], story["attempts"], story["is_test"]) == ("exhausted", 1, True)
+
+
+def test_a_test_that_takes_too_long_is_answered_202_and_names_the_delivery(
+    api: APIClient, subscribe: Subscribe, settings: Settings
+) -> None:
+    settings.DELIVERY_WAIT_MARGIN_SECONDS = 0
+    subscription = subscribe(timeout_seconds=0.1)
+
+    tested = answer(api.post(f"/v1/webhooks/{subscription.pk}/test"), 202)
+
+    assert (tested["success"], tested["status_code"], tested["error"]) == (None, None, None)
+    assert answer(api.get(f"/v1/deliveries/{tested['delivery_id']}"))["state"] == "pending"
+
+
+def test_more_waiting_tests_than_there_are_places_are_a_429_that_sends_nothing(
+    api: APIClient, subscribe: Subscribe, settings: Settings
+) -> None:
+    subscription = subscribe()
+    places = [services.one_waiting_place() for _ in range(settings.DELIVERY_WAITS_MAX)]
+    for place in places:
+        place.__enter__()
+
+    try:
+        refused = api.post(f"/v1/webhooks/{subscription.pk}/test")
+    finally:
+        for place in places:
+            place.__exit__(None, None, None)
+
+    refusal(refused, 429, "too_many_waiting")
+    assert deliveries(api) == []

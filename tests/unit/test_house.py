@@ -1,0 +1,69 @@
+"""Rules of the house that no linter knows."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+PRODUCT = ("webhooks_project", "subscriptions", "delivery", "runs")
+LINES_PER_FILE = 280
+LINES_PER_TEST_FILE = 400
+LINES_PER_FUNCTION = 60
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from (p for p in (CHECKOUT / folder).rglob("*.py") if "migrations" not in p.parts)
+
+
+def test_the_environment_is_read_in_env_py_only() -> None:
+    readers = {
+        path.relative_to(CHECKOUT).as_posix()
+        for path in sources(*PRODUCT)
+        if re.search(r"\bos\.(environ|getenv)\b", path.read_text())
+    }
+
+    assert readers == {"webhooks_project/env.py"}
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    too_long = {
+        str(path.relative_to(CHECKOUT)): lines
+        for path in sources(*PRODUCT, "local", "demo", "tests")
+        if (lines := len(path.read_text().splitlines()))
+        > (LINES_PER_TEST_FILE if "tests" in path.relative_to(CHECKOUT).parts else LINES_PER_FILE)
+    }
+
+    assert too_long == {}
+
+
+def test_no_function_is_too_long_to_be_understood() -> None:
+    too_long = {
+        f"{path.relative_to(CHECKOUT)}:{node.name}": lines
+        for path in sources(*PRODUCT, "local", "demo", "tests")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > LINES_PER_FUNCTION
+    }
+
+    assert too_long == {}
+
+
+@pytest.mark.parametrize(
+    "variable",
+    sorted(
+        set(
+            re.findall(
+                r'(?:env\.\w+|demanded)\(\s*"([A-Z_]+)"',
+                (CHECKOUT / "webhooks_project/settings.py").read_text(),
+            )
+        )
+    ),
+)
+def test_every_variable_is_in_the_table_of_settings(variable: str) -> None:
+    table = (CHECKOUT / "docs/settings.md").read_text()
+
+    assert f"`{variable}`" in table
