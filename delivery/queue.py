@@ -17,7 +17,7 @@ from uuid import UUID
 from celery import current_app
 from django.db import transaction
 from kombu import Producer
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined]  # kombu 5.7
 
 from delivery.states import Lane
 
@@ -91,9 +91,15 @@ def send(batch: Sequence[WakeUp]) -> bool:
         with current_app.producer_pool.acquire(block=True, timeout=POOL_WAIT_SECONDS) as producer:
 
             def write() -> None:
-                with producer.batch():  # type: ignore[attr-defined]  # new in kombu 5.7
-                    for wake_up in batch:
-                        _publish(wake_up, producer)
+                try:
+                    with producer.batch():  # type: ignore[attr-defined]  # new in kombu 5.7
+                        for wake_up in batch:
+                            _publish(wake_up, producer)
+                except BatchPublishError as error:
+                    if error.__cause__ is None:
+                        raise
+                    # The cause tells `ensure` whether a new connection may help.
+                    raise error.__cause__ from None
 
             connection = producer.connection
             assert connection is not None

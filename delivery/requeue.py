@@ -17,7 +17,7 @@ from delivery import queue
 from delivery.queue import lane_depths
 from delivery.states import Lane
 
-# One requeuer at a time is enough; a key of our own in PostgreSQL's space of advisory locks.
+# Batches are marked one after another; a key of our own in PostgreSQL's space of advisory locks.
 ADVISORY_LOCK = 7_205_018
 DOUBLINGS_MAX = 10
 
@@ -58,10 +58,7 @@ def requeue_once() -> int:
 def mark_due(lane: Lane, *, empty: bool) -> Sequence[tuple[UUID, int]]:
     """Rows of the lane that need a nudge, marked as nudged now; at most one batch."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        locked = cursor.fetchone()
-        if locked is None or not locked[0]:
-            return []
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         cursor.execute(
             DUE,
             {

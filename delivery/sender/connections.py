@@ -5,6 +5,7 @@ happens before anything is sent to the address, so its timing tells nothing abou
 """
 
 import contextlib
+import http.client
 import ipaddress
 import socket
 import threading
@@ -52,9 +53,20 @@ def carry_out(deadline: Deadline, rule: TargetRule) -> Iterator[None]:
         del exchange.deadline, exchange.rule
 
 
+class StrictResponse(http.client.HTTPResponse):
+    """Refuses a negative chunk size, which the standard library takes for "everything there is"."""
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:
+            raise http.client.HTTPException("negative chunk size")
+        data: bytes = super()._safe_read(amt)  # type: ignore[misc]
+        return data
+
+
 class GuardedConnection(HTTPConnection):
     """Opens sockets by the rule and the deadline of the running exchange."""
 
+    response_class = StrictResponse
     opened_at: float = 0.0
 
     def _new_conn(self) -> socket.socket:

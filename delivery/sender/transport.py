@@ -1,7 +1,6 @@
 """The only place that talks HTTP: pooled connections, a total deadline, no redirects, a capped answer."""
 
 import time
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -39,15 +38,11 @@ class Transport:
         self._rule = rule
         self._body_max_characters = body_max_characters
         self._watchdog = Watchdog()
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxies, no .netrc
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers.clear()
-        adapter = GuardedAdapter(
+        # The adapter alone, without a session: that would look into the answer of a redirect even when
+        # it is not to follow it, keep cookies, and read proxies and .netrc from the environment.
+        self._adapter = GuardedAdapter(
             pool_connections=RECEIVERS_KEPT, pool_maxsize=connections_per_receiver, max_retries=0
         )
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter)
 
     def send(self, request: OutgoingRequest) -> Answer | NoAnswer:
         """One POST; every failure on the way is a NoAnswer, not an exception."""
@@ -76,22 +71,20 @@ class Transport:
         )
 
     def close(self) -> None:
-        self._session.close()
+        self._adapter.close()
 
     def _exchange(self, request: OutgoingRequest, deadline: Deadline) -> tuple[int, dict[str, str], str]:
-        response = self._session.post(
-            request.url,
-            data=request.body,
-            headers=request.headers,
-            timeout=max(0.001, deadline.remaining()),
-            allow_redirects=False,
-            stream=True,
-        )
+        prepared = requests.Request("POST", request.url, headers=request.headers, data=request.body).prepare()
+        response = self._adapter.send(prepared, stream=True, timeout=max(0.001, deadline.remaining()))
         complete = False
         try:
             limit = self._body_max_characters * UTF8_MAX_BYTES_PER_CHARACTER
             # Raw bytes: nothing is decompressed, so a small answer cannot become a large one.
-            raw: bytes = response.raw.read(limit + 1, decode_content=False) or b""
+            raw = b""
+            for piece in response.raw.stream(limit + 1, decode_content=False):
+                raw += piece
+                if len(raw) > limit:
+                    break
             complete = len(raw) <= limit
         finally:
             if complete:

@@ -1,6 +1,5 @@
 """The admin's lists and the pages of deliveries, attempts, events, runs."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,15 +17,14 @@ from rest_framework.test import APIClient
 
 from delivery import services
 from delivery.canary import mark_seen
-from delivery.models import Attempt, Delivery, Event
+from delivery.models import Delivery, Event
 from delivery.states import State
+from runs.models import Run
 from subscriptions.admin import base
 from subscriptions.models import Organization, Subscription
-from tests.receiver import Receiver
 
 Subscribe = Callable[..., Subscription]
 OURS = [model for model in site._registry if model._meta.app_label in ("subscriptions", "delivery", "runs")]
-LOGS = ("delivery_event", "delivery_eventbody", "delivery_delivery", "delivery_attempt", "delivery_canary")
 DELIVERIES = "/admin/delivery/delivery/"
 
 
@@ -65,14 +63,14 @@ def a_run(api: APIClient, subscribe: Subscribe, attempt: Callable[..., Any]) -> 
     """A run with a step and delivered events, so that every table has rows."""
     subscribe()
     workflow = api.post("/v1/workflows", {"name": "w"}).data["id"]
-    # A lone surrogate: JSON can say it, a page cannot.
-    body = json.dumps({"workflow_id": workflow, "input": {"text": "\ud800<b>"}})
-    run: str = api.post("/v1/runs", body, content_type="application/json").json()["id"]
+    run: str = api.post("/v1/runs", {"workflow_id": workflow}).data["id"]
     for path in ("start", "steps/one/start", "steps/one/complete", "complete"):
         assert api.post(f"/v1/runs/{run}/{path}", {}).status_code == 200
     for delivery in Delivery.objects.all():
         attempt(delivery)
     mark_seen()
+    # A lone surrogate: JSON can say it, a page cannot.
+    Run.objects.update(input={"text": "\ud800<b>"})
     return run
 
 
@@ -91,13 +89,15 @@ def test_what_people_make_has_a_form_to_add_it(admin_client: Client, name: str) 
     assert admin_client.get(f"/admin/subscriptions/{name}/add/").status_code == 200
 
 
-@pytest.mark.parametrize("name", LOGS)
+@pytest.mark.parametrize(
+    "name", ["event", "eventbody", "delivery", "attempt", "canary", "run", "step", "signingsecret"]
+)
 def test_records_cannot_be_written(admin_client: Client, a_run: str, name: str) -> None:
-    model = next(model for model in OURS if model._meta.label_lower.replace(".", "_") == name)
+    model = next(model for model in OURS if model._meta.model_name == name)
     key = model._default_manager.values_list("pk", flat=True)[0]
-    assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
-    assert admin_client.post(reverse(f"admin:{name}_change", args=[key]), {}).status_code == 403
-    assert admin_client.post(reverse(f"admin:{name}_delete", args=[key]), {"post": "yes"}).status_code == 403
+    for page in ("add", f"{key}/change", f"{key}/delete"):
+        url = f"/admin/{model._meta.app_label}/{name}/{page}/"
+        assert admin_client.post(url, {"post": "yes"}).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["event", "eventbody", "delivery", "attempt"])
@@ -137,6 +137,16 @@ def test_a_list_counts_no_further_than_its_bound(
         cursor.execute("ANALYZE delivery_delivery")
     assert "7 deliveries" in admin_client.get(DELIVERIES).content.decode()
     assert "5 deliveries" in admin_client.get(f"{DELIVERIES}?state=pending").content.decode()
+
+
+def test_counting_gives_up_in_time(
+    organization: Organization, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe()
+    happen(organization)
+    monkeypatch.setattr(base, "COUNT_MAX_MILLISECONDS", 50)
+    slow = Delivery.objects.order_by("id").extra(where=["pg_sleep(5) IS NOT NULL"])
+    assert base.BoundedPaginator(slow, 100).count == base.COUNTED_ROWS_MAX + 1
 
 
 def test_a_list_offers_no_page_beyond_the_bound(
@@ -210,33 +220,3 @@ def test_deliveries_are_filtered(
         "is_test__exact=1": 0,
     }
     assert {query: len(shown(admin_client, f"{DELIVERIES}?{query}")) for query in sizes} == sizes
-
-
-def test_attempts_are_found_and_filtered(
-    admin_client: Client,
-    organization: Organization,
-    subscribe: Subscribe,
-    receiver: Receiver,
-    attempt: Callable[..., Any],
-) -> None:
-    hook = subscribe()
-    receiver.reply(500, 204)
-    for event in happen(organization, 2):
-        attempt(event.deliveries.get())
-    failed, accepted = Attempt.objects.order_by("id")
-    ids = {
-        "answer=5": [failed],
-        "answer=2": [accepted],
-        "answer=none": [],
-        "error_class=http_status": [failed],
-        "success__exact=1": [accepted],
-        f"q={failed.id}": [failed],
-        f"q={failed.delivery_id}": [failed],
-        f"q={accepted.event_id}": [accepted],
-        f"q={quote(hook.url)}": [accepted, failed],
-        f"q={hook.pk}": [accepted, failed],
-    }
-    for query, attempts in ids.items():
-        # Nothing can be done to attempts, so their list has links and no boxes.
-        text = admin_client.get(f"/admin/delivery/attempt/?{query}").content.decode()
-        assert re.findall(r"/attempt/([0-9a-f-]{36})/", text) == [str(found.id) for found in attempts], query

@@ -1,7 +1,9 @@
 """What an operator sees of a delivery in the admin, and can do about it."""
 
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -168,3 +170,33 @@ def test_an_action_on_too_many_does_nothing(
     text = admin_client.post(DELIVERIES, data, follow=True).content.decode()
     assert "select at most 1,000 at once" in text
     assert set(Delivery.objects.values_list("state", flat=True)) == {State.PENDING}
+
+
+def test_attempts_are_found_and_filtered(
+    admin_client: Client,
+    organization: Organization,
+    subscribe: Subscribe,
+    receiver: Receiver,
+    attempt: Callable[..., Any],
+) -> None:
+    hook = subscribe()
+    receiver.reply(500, 204)
+    for _ in range(2):
+        attempt(happen(organization))
+    failed, accepted = Attempt.objects.order_by("id")
+    ids = {
+        "answer=5": [failed],
+        "answer=2": [accepted],
+        "answer=none": [],
+        "error_class=http_status": [failed],
+        "success__exact=1": [accepted],
+        f"q={failed.id}": [failed],
+        f"q={failed.delivery_id}": [failed],
+        f"q={accepted.event_id}": [accepted],
+        f"q={quote(hook.url)}": [accepted, failed],
+        f"q={hook.pk}": [accepted, failed],
+    }
+    for query, attempts in ids.items():
+        # Nothing can be done to attempts, so their list has links and no boxes.
+        text = admin_client.get(f"/admin/delivery/attempt/?{query}").content.decode()
+        assert re.findall(r"/attempt/([0-9a-f-]{36})/", text) == [str(found.id) for found in attempts], query

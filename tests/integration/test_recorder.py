@@ -21,20 +21,10 @@ from tests.integration.test_claim import claimed_from, expire_lease, wait_until_
 from tests.integration.test_outbox import happen
 from tests.integration.test_sender import closed_port
 
-ACCEPTED: dict[str, Any] = {
-    "state": State.DELIVERED,
-    "reason": "accepted",
-    "accepted": True,
-    "status_code": 200,
-}
-FAILED: dict[str, Any] = {
-    "state": State.WAITING,
-    "reason": "retry",
-    "delay_seconds": 300.0,
-    "status_code": 500,
-    "error_class": "http_status",
-    "error_message": "The receiver answered 500",
-}
+ACCEPTED: dict[str, Any] = {"state": State.DELIVERED, "reason": "accepted", "accepted": True}
+ACCEPTED |= {"status_code": 200}
+FAILED: dict[str, Any] = {"state": State.WAITING, "reason": "retry", "delay_seconds": 300.0}
+FAILED |= {"status_code": 500, "error_class": "http_status", "error_message": "The receiver answered 500"}
 GIVEN_UP = FAILED | {"state": State.EXHAUSTED, "reason": "schedule_used_up", "delay_seconds": None}
 NOT_ALLOWED = GIVEN_UP | {"state": State.BLOCKED, "reason": "address_not_allowed", "status_code": None}
 

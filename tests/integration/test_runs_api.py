@@ -109,8 +109,10 @@ def test_an_error_may_be_a_plain_text(api: APIClient) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [None, "", 5, [], {}, {"code": "x"}, {"message": ""}, {"message": 5}, {"message": "x", "other": "y"}]
-    + [{"message": "x", "code": 5}],
+    [
+        *(None, "", 5, [], {}, {"code": "x"}, {"message": ""}, {"message": 5}),
+        *({"message": "x", "other": "y"}, {"message": "x", "code": 5}),
+    ],
     ids=str,
 )
 def test_an_error_of_another_shape_is_refused(api: APIClient, error: Any) -> None:

@@ -180,6 +180,7 @@ def test_a_report_says_when_it_happened(api: APIClient) -> None:
         made = run(api)
         clock.tick(timedelta(minutes=10))
         report(api, made["id"], "start", {"occurred_at": "2026-03-01T13:01:00.000001+01:00"})
+        clock.tick(1)
         ended = report(api, made["id"], "complete", {"occurred_at": "2026-03-01T12:02:00Z"})
         events = events_of(api, made["id"])
 

@@ -4,15 +4,12 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import count
 from typing import NamedTuple
 
 import pytest
 
-from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport, connections
-from subscriptions.addresses import TargetRule
+from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
 from tests.receiver import Receiver, Reply
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -168,41 +165,6 @@ def test_a_redirect_to_nonsense_is_an_answer_like_any_other(transport: Transport
     assert answer_of(transport, say(head)).status_code == 302
 
 
-def test_connections_are_kept_and_used_again(transport: Transport) -> None:
-    with serving(keep_alive) as server:
-        results = [post(transport, server.url) for _ in range(5)]
-
-    assert all(isinstance(result, Answer) and result.accepted for result in results)
-    assert len(server.connections) == 1
-
-
-def test_an_aged_connection_is_replaced(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "CONNECTION_MAX_AGE_SECONDS", 0.0)
-
-    with serving(keep_alive) as server:
-        results = [post(transport, server.url) for _ in range(3)]
-
-    assert all(isinstance(result, Answer) and result.accepted for result in results)
-    assert len(server.connections) == 3
-
-
-def test_a_kept_connection_that_the_receiver_has_closed_does_no_harm(transport: Transport) -> None:
-    closed = threading.Semaphore(0)
-
-    def answer_and_close(sock: socket.socket, over: threading.Event) -> None:
-        say(NO_BODY)(sock, over)
-        sock.close()
-        closed.release()
-
-    with serving(answer_and_close) as server:
-        first = post(transport, server.url)
-        closed.acquire()
-        second = post(transport, server.url)
-
-    assert isinstance(first, Answer)
-    assert isinstance(second, Answer), second
-
-
 @pytest.mark.parametrize("head", [OK, MOVED, b"HTTP/1.1 500 Oh\r\n"], ids=["200", "302", "500"])
 @pytest.mark.parametrize("framing", [b"\r\n", b"Content-Length: 10000000\r\n\r\n"], ids=["endless", "10 MB"])
 def test_of_a_huge_answer_only_the_beginning_is_read(
@@ -251,39 +213,3 @@ def test_headers_of_an_answer_are_bounded_in_number_and_length(transport: Transp
 
     assert 1 <= len(result.headers) <= 50
     assert max(len(text) for item in result.headers.items() for text in item) == 512
-
-
-def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
-    receiver.reply(Reply(200, {"Set-Cookie": "session=1; Path=/"}))
-
-    post(transport, receiver.url())
-    post(transport, receiver.url())
-
-    assert [request.headers["Cookie"] for request in receiver.requests] == [None, None]
-
-
-def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    rule = TargetRule.of(allow_http=True, networks=["127.0.0.0/8"])
-    transport = Transport(rule=rule, connections_per_receiver=1, body_max_characters=10)
-
-    result = post(transport, receiver.url())
-
-    transport.close()
-    assert isinstance(result, Answer), result
-
-
-def test_many_threads_share_a_transport(transport: Transport) -> None:
-    numbers = count()
-
-    def twenty(_: int) -> list[Answer | NoAnswer]:
-        return [post(transport, server.url, body=str(next(numbers)).encode()) for _ in range(20)]
-
-    with serving(keep_alive) as server, ThreadPoolExecutor(64) as threads:
-        results = [result for some in threads.map(twenty, range(64)) for result in some]
-
-    assert len(results) == 64 * 20
-    assert {result.status_code if isinstance(result, Answer) else result for result in results} == {200}

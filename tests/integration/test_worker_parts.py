@@ -4,25 +4,40 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import pytest
+from django.db import connection
+from pytest_django import Settings
 
-from delivery.sender import NoAnswer, Transport
-from delivery.states import ErrorClass
+from delivery import worker
+from delivery.models import Delivery
+from delivery.requeue import requeue_once
+from delivery.sender import Answer, NoAnswer, Transport, connections
+from delivery.states import ErrorClass, Lane
+from subscriptions.addresses import TargetRule
+from subscriptions.models import Organization, Subscription
+from tests.integration.test_outbox import happen
+from tests.integration.test_queue import pointed_at, valkey
 from tests.integration.test_sender import (
     CHUNKED,
     MOVED,
+    NO_BODY,
     OK,
     Talk,
     closed_port,
     endless,
+    keep_alive,
     post,
     say,
     serving,
     silent,
     take_request,
 )
+from tests.receiver import Receiver, Reply
 
 DEADLINE_SECONDS = 0.4
 SOON_SECONDS = 10 * DEADLINE_SECONDS
@@ -40,6 +55,77 @@ def error_of(transport: Transport, talk: Talk, **kwargs: Any) -> ErrorClass:
         result = post(transport, server.url, **kwargs)
     assert isinstance(result, NoAnswer), result
     return result.error_class
+
+
+def test_connections_are_kept_and_used_again(transport: Transport) -> None:
+    with serving(keep_alive) as server:
+        results = [post(transport, server.url) for _ in range(5)]
+
+    assert all(isinstance(result, Answer) and result.accepted for result in results)
+    assert len(server.connections) == 1
+
+
+def test_an_aged_connection_is_replaced(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTION_MAX_AGE_SECONDS", 0.0)
+
+    with serving(keep_alive) as server:
+        results = [post(transport, server.url) for _ in range(3)]
+
+    assert all(isinstance(result, Answer) and result.accepted for result in results)
+    assert len(server.connections) == 3
+
+
+def test_a_kept_connection_that_the_receiver_has_closed_does_no_harm(transport: Transport) -> None:
+    closed = threading.Semaphore(0)
+
+    def answer_and_close(sock: socket.socket, over: threading.Event) -> None:
+        say(NO_BODY)(sock, over)
+        sock.close()
+        closed.release()
+
+    with serving(answer_and_close) as server:
+        first = post(transport, server.url)
+        closed.acquire()
+        second = post(transport, server.url)
+
+    assert isinstance(first, Answer)
+    assert isinstance(second, Answer), second
+
+
+def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
+    receiver.reply(Reply(200, {"Set-Cookie": "session=1; Path=/"}))
+
+    post(transport, receiver.url())
+    post(transport, receiver.url())
+
+    assert [request.headers["Cookie"] for request in receiver.requests] == [None, None]
+
+
+def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    rule = TargetRule.of(allow_http=True, networks=["127.0.0.0/8"])
+    transport = Transport(rule=rule, connections_per_receiver=1, body_max_characters=10)
+
+    result = post(transport, receiver.url())
+
+    transport.close()
+    assert isinstance(result, Answer), result
+
+
+def test_many_threads_share_a_transport(transport: Transport) -> None:
+    numbers = count()
+
+    def twenty(_: int) -> list[Answer | NoAnswer]:
+        return [post(transport, server.url, body=str(next(numbers)).encode()) for _ in range(20)]
+
+    with serving(keep_alive) as server, ThreadPoolExecutor(64) as threads:
+        results = [result for some in threads.map(twenty, range(64)) for result in some]
+
+    assert len(results) == 64 * 20
+    assert {result.status_code if isinstance(result, Answer) else result for result in results} == {200}
 
 
 STALLING = {
@@ -96,3 +182,72 @@ def test_a_closed_port_is_a_refused_connection(transport: Transport) -> None:
 
     assert isinstance(result, NoAnswer)
     assert result.error_class is ErrorClass.CONNECTION_REFUSED
+
+
+@pytest.fixture
+def looks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+    """Released each time the running loop has looked."""
+    settings.REQUEUE_INTERVAL_SECONDS = 0.01
+    looked = threading.Semaphore(0)
+
+    def look() -> int:
+        try:
+            return requeue_once()
+        finally:
+            looked.release()
+
+    monkeypatch.setattr(worker, "requeue_once", look)
+    loop = worker.RequeueLoop()
+    loop.start()
+    yield looked
+    loop.stop()
+    loop._thread.join(10)
+    assert not loop._thread.is_alive(), "the requeuer's thread does not stop"
+
+
+def test_the_requeuer_of_a_worker_looks_again_and_again_though_the_broker_is_away(
+    looks: threading.Semaphore,
+) -> None:
+    assert all(looks.acquire(timeout=10) for _ in range(3))
+
+
+def test_the_requeuer_of_a_worker_survives_a_database_that_restarts(
+    looks: threading.Semaphore, organization: Organization, subscribe: Callable[..., Subscription]
+) -> None:
+    with valkey() as broker, pointed_at(broker.url):
+        assert looks.acquire(timeout=10)
+        terminate_other_connections()
+        subscribe()
+        delivery = happen(organization).deliveries.get()
+        Delivery.objects.update(nudged_at=None)
+
+        while not (woken := broker.wake_ups(Lane.FIRST)):
+            assert looks.acquire(timeout=10), "it does not look any more"
+
+    assert woken == [(str(delivery.id), 1)]
+
+
+def terminate_other_connections() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND datname = current_database() AND backend_type = 'client backend'"
+        )
+
+
+def test_a_process_has_one_set_of_parts_whatever_the_number_of_threads() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = set(map(id, threads.map(lambda _: worker.parts(), range(32))))
+
+    assert len(found) == 1
+
+
+def test_a_forked_process_builds_parts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = worker.parts()
+    monkeypatch.setattr("os.getpid", lambda: before.process_id + 1)
+    monkeypatch.setattr(worker, "_parts", before)
+
+    after = worker.parts()
+
+    assert after.transport is not before.transport
+    after.transport.close()

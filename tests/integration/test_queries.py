@@ -1,0 +1,189 @@
+"""The hot path's statements, pinned, and the indexes that serve large tables."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from delivery import cancel, requeue, selectors
+from delivery.deliver import Again
+from delivery.models import Attempt, Delivery
+from runs.states import Move
+from runs.transitions import Report, report_run
+from subscriptions.models import Organization, Subscription
+from tests.integration.test_outbox import CALLBACK, happen, running_run
+from tests.receiver import Receiver
+
+Subscribe = Callable[..., Subscription]
+Attempting = Callable[..., Again | None]
+
+_TABLE = re.compile(r'(?:FROM|INTO|UPDATE)\s+"?([a-z]+_[a-z]+)"?')
+
+COMPLETE = [
+    "BEGIN",
+    "SELECT runs_run",
+    "UPDATE runs_run",
+    "SELECT subscriptions_subscription",
+    "INSERT delivery_event",
+    "INSERT delivery_eventbody",
+    "INSERT delivery_delivery",
+    "COMMIT",
+]
+
+
+def statements(captured: CaptureQueriesContext) -> list[str]:
+    """Verb and first table of each statement, such as `INSERT delivery_event`."""
+    shapes = []
+    for query in captured.captured_queries:
+        table = _TABLE.search(query["sql"])
+        shapes.append(" ".join([query["sql"].split()[0].strip(";"), *(table.groups() if table else ())]))
+    return shapes
+
+
+def test_completing_a_run_with_one_subscription(
+    api: APIClient, organization: Organization, subscribe: Subscribe
+) -> None:
+    subscribe()
+    run = running_run(api)
+
+    with CaptureQueriesContext(connection) as captured:
+        report_run(organization=organization, run_id=run.public_id, move=Move.COMPLETE, report=Report())
+
+    assert statements(captured) == COMPLETE
+
+
+def test_the_number_of_subscriptions_does_not_change_the_number_of_statements(
+    api: APIClient, organization: Organization, subscribe: Subscribe
+) -> None:
+    for _ in range(20):
+        subscribe()
+    run = running_run(api)
+
+    with CaptureQueriesContext(connection) as captured:
+        report_run(organization=organization, run_id=run.public_id, move=Move.COMPLETE, report=Report())
+
+    assert statements(captured) == COMPLETE
+
+
+def test_an_attempt_is_a_claim_and_a_record_and_the_receiver_is_read_once(
+    organization: Organization, subscribe: Subscribe, attempt: Attempting
+) -> None:
+    subscribe()
+    deliveries = [happen(organization).deliveries.get() for _ in range(2)]
+
+    with CaptureQueriesContext(connection) as first:
+        attempt(deliveries[0])
+    with CaptureQueriesContext(connection) as second:
+        attempt(deliveries[1])
+
+    read = ["SELECT subscriptions_subscription", "SELECT subscriptions_signingsecret"]
+    assert statements(first) == ["WITH delivery_delivery", *read, "WITH delivery_delivery"]
+    assert statements(second) == ["WITH delivery_delivery", "WITH delivery_delivery"]
+
+
+def test_an_attempt_of_a_callback_reads_its_keys(
+    organization: Organization, attempt: Attempting, receiver: Receiver
+) -> None:
+    delivery = happen(organization, CALLBACK).deliveries.get()
+
+    with CaptureQueriesContext(connection) as captured:
+        attempt(delivery)
+
+    keys = "SELECT subscriptions_signingsecret"
+    assert statements(captured) == ["WITH delivery_delivery", keys, "WITH delivery_delivery"]
+
+
+def test_a_message_that_comes_too_late_costs_one_statement(
+    organization: Organization, subscribe: Subscribe, attempt: Attempting
+) -> None:
+    subscribe()
+    delivery = happen(organization).deliveries.get()
+    attempt(delivery)
+
+    with CaptureQueriesContext(connection) as captured:
+        attempt(delivery)
+
+    assert statements(captured) == ["WITH delivery_delivery"]
+
+
+DELIVERIES = """
+INSERT INTO delivery_delivery (
+    id, organization_id, event_id, body_id, subscription_id, url, webhook_id, is_test, lane, state, reason,
+    attempts, once, finished_at, next_attempt_at, claim_number, nudges
+)
+SELECT uuidv7(), CASE WHEN n %% 250 = 0 THEN 7 ELSE 1000 + n %% 20 END, %(event)s, %(body)s,
+       CASE WHEN n %% 250 = 0 THEN 1 + n / 250 %% 10 ELSE 1000 + n %% 200 END,
+       'http://127.0.0.1/', 'evt', false,
+       (ARRAY['first', 'retry', 'replay'])[1 + n %% 3],
+       CASE WHEN n %% 26 = 0 THEN 'waiting' ELSE 'delivered' END, '', 1, false,
+       CASE WHEN n %% 26 > 0 THEN now() END, now() + interval '1 second' * (n - 1000), 1, 0
+FROM generate_series(1, 50000) n
+"""
+ATTEMPTS = """
+INSERT INTO delivery_attempt (
+    id, organization_id, delivery_id, subscription_id, event_id, event_type, url, number, success,
+    error_class, error_message, request_headers, response_headers, duration_ms, is_test, late
+)
+SELECT uuidv7(), d.organization_id, d.id, d.subscription_id, 'evt',
+       (ARRAY['order.paid', 'order.refunded', 'a', 'b', 'c'])[1 + d.subscription_id %% 5],
+       d.url, 1, true, '', '', '{}', '{}', 1, false, false
+FROM delivery_delivery d WHERE d.subscription_id IS NOT NULL ORDER BY d.id
+"""
+
+
+def fill(organization: Organization) -> Delivery:
+    """50,000 deliveries and attempts: a small organization, number 7, among large ones."""
+    event = happen(organization, CALLBACK)
+    body = event.bodies.get()
+    with connection.cursor() as cursor:
+        cursor.execute(DELIVERIES, {"event": event.id, "body": body.id})
+        cursor.execute(ATTEMPTS, {})
+        cursor.execute("ANALYZE delivery_delivery, delivery_attempt")
+    return Delivery.objects.filter(organization_id=7)[0]
+
+
+def plan(sql: str, parameters: dict[str, Any]) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {sql}", parameters)
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+def plan_of(rows: QuerySet[Any]) -> str:
+    return rows[:50].explain()
+
+
+def test_large_tables_are_read_by_the_indexes_made_for_it(organization: Organization) -> None:
+    one = fill(organization)
+    seventh = Organization(pk=7)
+    attempts, deliveries = selectors.attempts(seventh), selectors.deliveries(seventh)
+    due = {
+        "lane": "retry",
+        "empty": False,
+        "grace": settings.REQUEUE_GRACE_SECONDS,
+        "backoff": settings.REQUEUE_BACKOFF_SECONDS,
+        "doublings": requeue.DOUBLINGS_MAX,
+        "rows": 100,
+    }
+    stop = cancel.CANCEL.format(condition="d.subscription_id = %(subscription_id)s")
+
+    plans = {
+        "delivery_due": plan(requeue.DUE, due),
+        "delivery_unfinished": plan(stop, {"reason": "r", "message": "m", "subscription_id": 6}),
+        "delivery_listed": plan_of(deliveries),
+        "delivery_of_subscription": plan_of(Delivery.objects.filter(subscription_id=6).order_by("-id")),
+        "attempt_of_organization": plan_of(attempts),
+        "attempt_of_subscription": plan_of(attempts.filter(subscription_id=6)),
+        "attempt_of_event_type": plan_of(attempts.filter(event_type="order.paid")),
+        "attempt_of_delivery": plan_of(Attempt.objects.filter(delivery=one).order_by("id")),
+    }
+
+    missed = {index: text for index, text in plans.items() if f"using {index}" not in text}
+    missed = {index: text for index, text in missed.items() if f"on {index}" not in text}
+    assert missed == {}
+    assert not [text for text in plans.values() if "Seq Scan on delivery_delivery" in text]
+    assert not [text for text in plans.values() if "Seq Scan on delivery_attempt" in text]
