@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
@@ -19,7 +20,7 @@ from subscriptions.models import Organization, Subscription
 from subscriptions.services import subscription_delete, subscription_update
 from tests.integration.conftest import CollectedWakeUps
 from tests.integration.test_claim import claimed_from
-from tests.integration.test_outbox import happen
+from tests.integration.test_outbox import CALLBACK, happen
 from tests.integration.test_recorder import ACCEPTED, FAILED, outcome_of
 from tests.receiver import Receiver
 from webhooks_project.errors import Conflict, NotFound
@@ -35,12 +36,12 @@ def subscription(subscribe: Subscribe) -> Subscription:
 
 @pytest.fixture
 def delivery(organization: Organization, subscription: Subscription) -> Delivery:
+    """Waits for its first attempt."""
     return happen(organization).deliveries.get()
 
 
 def end(*deliveries: Delivery, state: State = State.EXHAUSTED) -> None:
-    pks = [delivery.pk for delivery in deliveries]
-    rows = Delivery.objects.filter(pk__in=pks)
+    rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries])
     rows.update(state=state, finished_at=timezone.now(), next_attempt_at=None)
 
 
@@ -122,9 +123,9 @@ def test_who_deactivates_a_subscription_ends_what_waits_for_it_and_nothing_else(
 
 
 def test_who_deletes_a_subscription_ends_what_waits_for_it(
-    organization: Organization, subscription: Subscription, delivery: Delivery
+    organization: Organization, delivery: Delivery
 ) -> None:
-    subscription_delete(organization=organization, subscription_id=subscription.pk)
+    subscription_delete(organization=organization, subscription_id=delivery.subscription_id or 0)
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.reason) == (State.CANCELLED, "subscription_deleted")
@@ -204,6 +205,17 @@ def test_a_replay_may_ask_for_a_new_id(organization: Organization, delivery: Del
 
     assert copy.webhook_id != delivery.webhook_id
     assert copy.body_id == delivery.body_id
+
+
+def test_a_callback_can_be_replayed(
+    organization: Organization, attempt: Attempting, receiver: Receiver
+) -> None:
+    original = happen(organization, replace(CALLBACK, url=receiver.url("/cb"))).deliveries.get()
+    attempt(original)
+
+    attempt(services.replay(organization=organization, delivery_id=original.id))
+
+    assert len(receiver.at("/cb")) == 2
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.WAITING, State.HELD])

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psycopg2
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
@@ -55,22 +54,17 @@ def outcome_of(claimed: Claimed, **values: Any) -> Outcome:
 
 
 def test_an_acceptance_ends_the_delivery(delivery: Delivery) -> None:
-    taken = record(outcome_of(claimed_from(delivery), **ACCEPTED))
+    assert record(outcome_of(claimed_from(delivery), **ACCEPTED))
 
     delivery.refresh_from_db()
-    assert taken
     assert (delivery.state, delivery.reason, delivery.attempts) == (State.DELIVERED, "accepted", 1)
     assert (delivery.last_status_code, delivery.next_attempt_at, delivery.lease_until) == (200, None, None)
     assert delivery.finished_at is not None
     logged = delivery.attempt_log.get()
     assert (logged.number, logged.success, logged.late, logged.status_code) == (1, True, False, 200)
     assert (logged.event_id, logged.event_type) == (delivery.event.event_id, "order.paid")
-    assert (logged.request_headers, logged.response_headers, logged.response_body, logged.duration_ms) == (
-        {"webhook-id": delivery.webhook_id},
-        {"Server": "test"},
-        "body",
-        12.5,
-    )
+    assert (logged.response_headers, logged.response_body) == ({"Server": "test"}, "body")
+    assert (logged.request_headers, logged.duration_ms) == ({"webhook-id": delivery.webhook_id}, 12.5)
     assert logged.next_retry_at is None
 
 
@@ -95,10 +89,9 @@ def test_a_failure_waits_for_its_next_attempt_in_the_retry_lane(delivery: Delive
 
 @pytest.mark.parametrize("values", [GIVEN_UP, NOT_ALLOWED], ids=["exhausted", "blocked"])
 def test_the_last_failure_ends_the_delivery_and_says_why(delivery: Delivery, values: dict[str, Any]) -> None:
-    taken = record(outcome_of(claimed_from(delivery), **values))
+    assert record(outcome_of(claimed_from(delivery), **values))
 
     delivery.refresh_from_db()
-    assert taken
     assert (delivery.state, delivery.reason) == (values["state"], values["reason"])
     assert delivery.finished_at is not None
     assert delivery.next_attempt_at is None
@@ -119,12 +112,11 @@ def test_a_worker_whose_lease_was_taken_over_changes_nothing_but_is_on_record(de
     current = claimed_from(delivery)
 
     late_taken = record(outcome_of(late, **GIVEN_UP))
-    delivery.refresh_from_db()
-    state_between, lease_between = delivery.state, delivery.lease_until
+    between = Delivery.objects.get()
     taken = record(outcome_of(current, **ACCEPTED))
 
     delivery.refresh_from_db()
-    assert (late_taken, state_between, lease_between is None) == (False, State.PENDING, False)
+    assert (late_taken, between.state, between.lease_until is None) == (False, State.PENDING, False)
     assert (taken, delivery.state, delivery.attempts) == (True, State.DELIVERED, 1)
     log = delivery.attempt_log.order_by("id").values_list("number", "success", "late")
     assert list(log) == [(1, False, True), (1, True, False)]
@@ -252,8 +244,7 @@ def terminate_own_connection() -> None:
     """End this thread's connection from another one, as a restarting server would."""
     connection.ensure_connection()
     pid = connection.connection.info.backend_pid
-    parameters = connection.get_connection_params()
-    other = psycopg2.connect(**{k: v for k, v in parameters.items() if k != "cursor_factory"})
+    other = connection.copy()
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     other.close()

@@ -23,7 +23,6 @@ from tests.integration.test_sender import NO_BODY, OK, Talk, endless, post, say,
 
 DEADLINE_SECONDS = 0.4
 SOON_SECONDS = 10 * DEADLINE_SECONDS
-
 Resolver = Callable[..., None]
 
 

@@ -104,15 +104,15 @@ def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
 def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     rule = TargetRule.of(allow_http=True, networks=["127.0.0.0/8"])
     transport = Transport(rule=rule, connections_per_receiver=1, body_max_characters=10)
 
     result = post(transport, receiver.url())
 
     transport.close()
-    assert isinstance(result, Answer), result
+    assert isinstance(result, Answer)
 
 
 def test_many_threads_share_a_transport(transport: Transport) -> None:
@@ -205,13 +205,11 @@ def looks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[threa
     assert not loop._thread.is_alive(), "the requeuer's thread does not stop"
 
 
-def test_the_requeuer_of_a_worker_looks_again_and_again_though_the_broker_is_away(
-    looks: threading.Semaphore,
-) -> None:
+def test_the_requeuer_looks_again_and_again_though_the_broker_is_away(looks: threading.Semaphore) -> None:
     assert all(looks.acquire(timeout=10) for _ in range(3))
 
 
-def test_the_requeuer_of_a_worker_survives_a_database_that_restarts(
+def test_the_requeuer_survives_a_database_that_restarts(
     looks: threading.Semaphore, organization: Organization, subscribe: Callable[..., Subscription]
 ) -> None:
     with valkey() as broker, pointed_at(broker.url):

@@ -1,0 +1,65 @@
+"""System checks: a nonsense combination of settings stops the start and says what to type."""
+
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from pytest_django.fixtures import Settings
+
+from delivery.checks import check_database, check_settings
+
+
+def found() -> dict[str, CheckMessage]:
+    return {str(message.id): message for message in check_settings(None)}
+
+
+def test_the_settings_as_they_are_pass() -> None:
+    assert found() == {}
+    assert [message for message in run_checks() if str(message.id).startswith("runhooks.")] == []
+
+
+@pytest.mark.parametrize(
+    ("id_", "values", "hint"),
+    [
+        ("runhooks.E001", {"ENCRYPTION_KEYS": ["nonsense"]}, "generate_key"),
+        ("runhooks.E002", {"WEBHOOK_ALLOWED_NETWORKS": ["10.1.0.1/16"]}, "10.1.0.0/16"),
+        ("runhooks.E002", {"WEBHOOK_ALLOWED_NETWORKS": ["office"]}, "10.1.0.0/16"),
+        ("runhooks.E003", {"BROKER_VISIBILITY_TIMEOUT_SECONDS": 130}, "Raise it"),
+        ("runhooks.E003", {"DELIVERY_RETRY_IN_CELERY_SECONDS": 600.0}, "Raise it"),
+        ("runhooks.E004", {"DELIVERY_TIMEOUT_DEFAULT_SECONDS": 90.0}, "Lower the first"),
+        ("runhooks.W001", {"PRODUCTION": True, "WEBHOOK_ALLOW_HTTP": True}, "Unset it"),
+    ],
+)
+def test_a_nonsense_setting_is_found(settings: Settings, id_: str, values: dict[str, Any], hint: str) -> None:
+    for name, value in values.items():
+        setattr(settings, name, value)
+
+    messages = found()
+
+    assert id_ in messages
+    assert hint in str(messages[id_].hint)
+
+
+def test_the_message_names_the_wrong_key_by_its_place_and_never_shows_it(settings: Settings) -> None:
+    settings.ENCRYPTION_KEYS = [settings.ENCRYPTION_KEYS[0], "hush-hush"]
+
+    message = found()["runhooks.E001"]
+
+    assert "number 2" in message.msg
+    assert "hush-hush" not in f"{message.msg}{message.hint}"
+
+
+def test_the_database_of_the_tests_is_new_enough() -> None:
+    assert check_database(None, databases=["default"]) == []
+
+
+def test_an_older_postgresql_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delivery.checks.POSTGRESQL_MINIMUM", 990_000)
+
+    (message,) = check_database(None, databases=["default"])
+
+    assert message.id == "runhooks.E005"
+
+
+def test_without_a_database_at_hand_nothing_is_asked_of_it() -> None:
+    assert check_database(None, databases=None) == []

@@ -1,0 +1,241 @@
+"""One organization never sees, counts, guesses or changes what belongs to another (promise 8)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from delivery.queue import WakeUp
+from subscriptions import services
+from subscriptions.models import DEFAULT_SCOPES, Organization
+from tests.factories import (
+    Json,
+    answer,
+    deliveries,
+    error_of,
+    logs,
+    refusal,
+    report,
+    row_counts,
+    started_run,
+    webhook,
+    workflow,
+)
+from tests.integration.conftest import client_for
+from tests.receiver import Receiver
+
+METHODS = ("get", "post", "patch", "put", "delete")
+# Bodies that would be accepted from the owner.
+BODIES: dict[str, Json] = {
+    "fail": {"error": "no"},
+    "progress": {"progress": "x"},
+    "webhooks/<int:subscription_id>": {"name": "Stolen"},
+    "workflows/<str:workflow_id>": {"name": "Stolen"},
+}
+
+
+def routes() -> list[str]:
+    """Every address under /v1/ that names something, as Django knows it."""
+
+    def walk(patterns: list[Any], prefix: str) -> list[str]:
+        found: list[str] = []
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                found += walk(pattern.url_patterns, prefix + str(pattern.pattern))
+            elif isinstance(pattern, URLPattern):
+                found.append(prefix + str(pattern.pattern))
+        return found
+
+    every = walk(get_resolver().url_patterns, "")
+    return [route.removeprefix("v1/") for route in every if route.startswith("v1/") and "<" in route]
+
+
+NAMED = [route for route in routes() if not route.startswith("organizations/")]
+OPERATORS = [route for route in routes() if route.startswith("organizations/")]
+
+
+@pytest.fixture
+def outsider(other_organization: Organization) -> APIClient:
+    """A client of another customer, with everything that a customer's key may do."""
+    return client_for(other_organization, [*DEFAULT_SCOPES, "runs:import"])
+
+
+@pytest.fixture
+def belongings(
+    api: APIClient, receiver: Receiver, attempt: Callable[..., Any], wake_ups: list[WakeUp]
+) -> dict[str, str]:
+    """One of everything, of the first organization: what stands for each part of an address."""
+    subscription = webhook(api, url=receiver.url())
+    made = workflow(api)
+    run = started_run(api, workflow_id=made["id"], external_id="job-1")
+    answer(api.post(f"/v1/runs/{run['id']}/steps/draw/start"))
+    attempt(wake_ups[0].delivery_id)
+    organization, key = answer(api.get("/v1/organizations"))["organizations"][0]["id"], "1"
+    return {
+        "<int:subscription_id>": str(subscription["id"]),
+        "<str:workflow_id>": made["id"],
+        "<str:run_id>": run["id"],
+        "<step_key:key>": "draw",
+        "<uuid:delivery_id>": str(wake_ups[0].delivery_id),
+        "<str:organization_id>": organization,
+        "<int:key_id>": key,
+    }
+
+
+def addressed(route: str, belongings: dict[str, str]) -> str:
+    for part, id_ in belongings.items():
+        route = route.replace(part, id_)
+    assert "<" not in route, f"the test does not know what stands for {route}"
+    return f"/v1/{route}"
+
+
+def body_for(route: str) -> Json:
+    return BODIES.get(route) or BODIES.get(route.rsplit("/", 1)[-1]) or {}
+
+
+def test_the_walk_finds_the_api() -> None:
+    assert len(NAMED) >= 23
+    assert len(OPERATORS) >= 4
+
+
+@pytest.mark.parametrize("route", NAMED)
+def test_what_belongs_to_someone_else_does_not_exist(
+    api: APIClient, outsider: APIClient, belongings: dict[str, str], route: str
+) -> None:
+    path = addressed(route, belongings)
+    counts = row_counts()
+    offered = 0
+
+    for method in METHODS:
+        response = getattr(outsider, method)(path, body_for(route))
+        if response.status_code != 405:
+            offered += 1
+            assert error_of(response)["code"] == "not_found", f"{method}: {response.content!r}"
+            assert response.status_code == 404
+
+    assert offered
+    assert row_counts() == counts
+
+
+@pytest.mark.parametrize("route", NAMED)
+def test_the_answer_is_the_same_as_for_what_never_was(
+    outsider: APIClient, belongings: dict[str, str], route: str
+) -> None:
+    never = belongings | {
+        "<int:subscription_id>": "123456789",
+        "<str:workflow_id>": "wf_never",
+        "<str:run_id>": "run_never",
+        "<uuid:delivery_id>": "01a1fde8-4082-7f19-a5b7-799191092320",
+    }
+
+    for method in METHODS:
+        theirs = getattr(outsider, method)(addressed(route, belongings), body_for(route))
+        nobodys = getattr(outsider, method)(addressed(route, never), body_for(route))
+
+        assert theirs.status_code == nobodys.status_code
+        told, expected = theirs.content.decode(), nobodys.content.decode()
+        for part, id_ in belongings.items():
+            told, expected = told.replace(id_, part), expected.replace(never[part], part)
+        assert told == expected
+
+
+@pytest.mark.parametrize("route", OPERATORS)
+def test_a_customer_s_key_opens_nothing_of_the_operator_s(
+    outsider: APIClient, belongings: dict[str, str], route: str
+) -> None:
+    for method in METHODS:
+        response = getattr(outsider, method)(addressed(route, belongings), body_for(route))
+
+        assert response.status_code in (403, 405), f"{method}: {response.content!r}"
+
+
+def test_lists_are_empty_for_someone_else(
+    api: APIClient, outsider: APIClient, belongings: dict[str, str]
+) -> None:
+    for name, path in (
+        ("webhooks", "/v1/webhooks"),
+        ("workflows", "/v1/workflows"),
+        ("runs", "/v1/runs"),
+        ("deliveries", "/v1/deliveries"),
+        ("logs", "/v1/webhooks/logs/all"),
+    ):
+        mine, theirs = answer(api.get(path)), answer(outsider.get(path))
+
+        assert mine["total"] > 0
+        assert (theirs[name], theirs["total"]) == ([], 0)
+    subscription_id = belongings["<int:subscription_id>"]
+    assert deliveries(outsider, subscription_id=subscription_id) == []
+    assert answer(outsider.get("/v1/runs?external_id=job-1"))["runs"] == []
+
+
+def test_events_reach_only_the_organization_s_own_subscriptions(api: APIClient, outsider: APIClient) -> None:
+    webhook(api)
+    theirs = webhook(outsider)["id"]
+
+    run = started_run(outsider)
+    report(outsider, run["id"], "complete")
+    sent = answer(outsider.post("/v1/events", {"event_type": "a.b", "data": {}}), 202)
+
+    assert sent["subscriptions"] == 1
+    assert deliveries(api) == []
+    assert {delivery["subscription_id"] for delivery in deliveries(outsider)} == {theirs}
+
+
+def test_a_run_cannot_be_made_of_someone_else_s_workflow(
+    outsider: APIClient, belongings: dict[str, str]
+) -> None:
+    body = {"workflow_id": belongings["<str:workflow_id>"]}
+
+    refusal(outsider.post("/v1/runs", body), 404, "not_found")
+
+
+def test_limiting_a_subscription_to_someone_else_s_workflow_tells_nothing_of_it(
+    api: APIClient, outsider: APIClient
+) -> None:
+    made = workflow(api)
+    webhook(outsider, workflow_ids=[made["id"]])
+
+    started_run(api, workflow_id=made["id"])
+
+    assert deliveries(outsider) == []
+    assert logs(outsider) == []
+
+
+def test_x_org_id_picks_one_of_the_key_s_organizations(
+    organization: Organization, other_organization: Organization
+) -> None:
+    third, _ = services.organization_create(name="Third")
+    _, key = services.api_key_create(organization=organization, others=[other_organization])
+    client = APIClient(HTTP_AUTHORIZATION=f"Bearer {key}")
+
+    mine = webhook(client)["id"]
+    client.credentials(HTTP_X_ORG_ID=other_organization.public_id)
+    theirs = webhook(client)["id"]
+
+    def listed(**headers: str) -> list[int]:
+        return [each["id"] for each in answer(client.get("/v1/webhooks", **headers))["webhooks"]]
+
+    client.credentials()
+    assert listed() == [mine]
+    assert listed(HTTP_X_ORG_ID=organization.public_id) == [mine]
+    assert listed(HTTP_X_ORG_ID=other_organization.public_id) == [theirs]
+    refusal(client.get(f"/v1/webhooks/{theirs}"), 404, "not_found")
+    for wanted in (third.public_id, "org_never", "1", "", " "):
+        refusal(client.get("/v1/webhooks", HTTP_X_ORG_ID=wanted), 404, "not_found", "X-Org-Id")
+
+
+def test_a_customer_cannot_pick_another_organization(outsider: APIClient, organization: Organization) -> None:
+    response = outsider.get("/v1/webhooks", HTTP_X_ORG_ID=organization.public_id)
+
+    refusal(response, 404, "not_found", "X-Org-Id")
+
+
+def test_the_operator_acts_for_every_organization(api: APIClient, outsider: APIClient) -> None:
+    theirs = webhook(outsider)["id"]
+    other = answer(api.get("/v1/organizations"))["organizations"][-1]["id"]
+
+    listed = answer(api.get("/v1/webhooks", HTTP_X_ORG_ID=other))
+
+    assert [each["id"] for each in listed["webhooks"]] == [theirs]
