@@ -92,6 +92,8 @@ def check_settings(dialect: str, settings: dict[str, Any]) -> None:
 
 def _publish(workflow: Workflow, settings: Mapping[str, Any], version_id: str | None) -> None:
     form = profiles()[workflow.dialect].version_ids
+    if version_id is not None and workflow.versions.filter(public_id=version_id).exists():
+        raise Conflict("the workflow has a version of this id", field="version_id", code="id_taken")
     workflow.version = WorkflowVersion.objects.create(
         workflow=workflow, public_id=_id(version_id, form, "version_id"), **settings
     )

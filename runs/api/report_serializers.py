@@ -23,9 +23,6 @@ class Artifact(RefusesUnknownFields):
     checksum = StrictCharField(max_length=255, required=False, allow_null=True)
     modified_at = StrictCharField(max_length=64, required=False, allow_null=True)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return dict(attrs)
-
 
 @extend_schema_field(
     {

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
-from drf_spectacular.utils import inline_serializer
+from drf_spectacular.utils import extend_schema_serializer, inline_serializer
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -68,7 +68,9 @@ def page_of(name: str, shape: type[BaseSerializer[Any]]) -> Any:
         "limit": serializers.IntegerField(),
         "offset": serializers.IntegerField(),
     }
-    return inline_serializer(f"{shape.__name__}Page", fields)
+    described = inline_serializer(f"{shape.__name__}Page", fields)
+    # The answer of a list is this one object, not an array of them.
+    return extend_schema_serializer(many=False)(type(described))()
 
 
 def page(request: Request, name: str, rows: QuerySet[Row], shape: type[BaseSerializer[Any]]) -> Response:

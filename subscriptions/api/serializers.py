@@ -20,13 +20,13 @@ def names(of: Any) -> list[str]:
 class RefusesUnknownFields(serializers.Serializer[Any]):
     """A misspelt field is an error, not something to ignore."""
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        given = self.initial_data
-        if isinstance(given, dict):
-            unknown = sorted(str(name)[:64] for name in set(given) - set(self.fields))
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, dict):
+            unknown = sorted(str(name)[:64] for name in set(data) - set(self.fields))
             if unknown:
                 raise serializers.ValidationError({unknown[0]: [UNKNOWN_FIELD]}, code="unknown_field")
-        return attrs
+        values: dict[str, Any] = super().to_internal_value(data)
+        return values
 
 
 class HeadersField(serializers.DictField):
@@ -62,7 +62,6 @@ class SubscriptionInput(RefusesUnknownFields):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
         for name in ("events", "workflow_ids"):
             if name in attrs:
                 attrs[name] = list(dict.fromkeys(attrs[name]))
@@ -111,7 +110,7 @@ class OrganizationInput(RefusesUnknownFields):
     """A customer of the platform."""
 
     name = StrictCharField(max_length=255)
-    contact_email = serializers.EmailField(required=False, allow_blank=True)
+    contact_email = serializers.EmailField(max_length=254, required=False, allow_blank=True)
 
 
 class OrganizationOutput(serializers.ModelSerializer[Organization]):

@@ -143,8 +143,10 @@ def test_the_front_page_leads_to_the_documentation(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/runs", "/v1/runs/{run}", "/v1/runs/{run}/webhooks"]
-    + ["/v1/workflows", "/v1/deliveries", "/v1/webhooks/logs/all", "/v1/organizations", "/v1/webhooks/1"],
+    [
+        *("/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/runs", "/v1/runs/{run}", "/v1/runs/{run}/webhooks"),
+        *("/v1/workflows", "/v1/deliveries", "/v1/webhooks/logs/all", "/v1/organizations", "/v1/webhooks/1"),
+    ],
 )
 def test_an_administrator_browses_the_api(
     admin_client: Client, api: APIClient, organization: Organization, path: str

@@ -10,6 +10,13 @@ from subscriptions.models import Organization, Scope
 from tests.factories import answer, error_of, refusal
 from tests.integration.conftest import client_for
 
+
+def with_headers(headers: dict[str, str]) -> APIClient:
+    client = APIClient()
+    client.credentials(**headers)
+    return client
+
+
 METHODS = [
     ("runs:read", "get", "/v1/runs"),
     ("runs:read", "get", "/v1/workflows"),
@@ -55,7 +62,7 @@ def test_each_scope_opens_its_own_doors(
 )
 def test_a_key_may_come_in_either_header(organization: Organization, headers: dict[str, str]) -> None:
     _, key = services.api_key_create(organization=organization)
-    client = APIClient(**{name: value.format(key=key) for name, value in headers.items()})
+    client = with_headers({name: value.format(key=key) for name, value in headers.items()})
 
     answer(client.get("/v1/webhooks"))
 
@@ -75,7 +82,7 @@ def test_a_key_may_come_in_either_header(organization: Organization, headers: di
     ids=lambda headers: str(headers)[:50],
 )
 def test_without_a_valid_key_the_answer_is_401(headers: dict[str, str]) -> None:
-    response: Any = APIClient(**headers).get("/v1/webhooks")
+    response: Any = with_headers(headers).get("/v1/webhooks")
 
     assert response.status_code == 401
     assert error_of(response)["code"] in ("not_authenticated", "bad_api_key")

@@ -23,7 +23,6 @@ from tests.integration.test_sender import NO_BODY, OK, Talk, endless, post, say,
 
 DEADLINE_SECONDS = 0.4
 SOON_SECONDS = 10 * DEADLINE_SECONDS
-Resolver = Callable[..., None]
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def strict() -> Iterator[Transport]:
 
 
 @pytest.fixture
-def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`resolver("1.2.3.4", "::1")` is what host names resolve to from now on; several: one after another."""
     real = socket.getaddrinfo
     answers: list[tuple[str, ...]] = []
@@ -65,7 +64,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("addresses", REFUSED.values(), ids=REFUSED)
 def test_a_name_with_a_refused_address_is_not_connected_to(
-    strict: Transport, resolver: Resolver, addresses: tuple[str, ...]
+    strict: Transport, resolver: Callable[..., None], addresses: tuple[str, ...]
 ) -> None:
     resolver(*addresses)
 
@@ -91,7 +90,7 @@ def test_a_refused_address_in_the_url_is_not_connected_to(strict: Transport, hos
 
 
 def test_a_name_that_is_rebound_to_a_refused_address_is_judged_again(
-    transport: Transport, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, resolver: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("delivery.sender.connections.CONNECTION_MAX_AGE_SECONDS", 0.0)
     resolver("127.0.0.1")
@@ -102,12 +101,11 @@ def test_a_name_that_is_rebound_to_a_refused_address_is_judged_again(
         first, second = post(transport, url), post(transport, url)
 
     assert isinstance(first, Answer)
-    assert isinstance(second, NoAnswer)
-    assert second.refused
+    assert getattr(second, "refused", False)
 
 
 def test_the_socket_goes_to_the_judged_address_and_the_name_is_asked_once(
-    transport: Transport, resolver: Resolver
+    transport: Transport, resolver: Callable[..., None]
 ) -> None:
     resolver("127.0.0.1")
     resolver("127.0.0.99")
@@ -120,7 +118,7 @@ def test_the_socket_goes_to_the_judged_address_and_the_name_is_asked_once(
 
 @pytest.mark.parametrize("dead", [("127.0.0.2",), ("127.0.0.2", "127.0.0.3", "::1")])
 def test_where_the_first_address_is_dead_the_next_one_is_tried(
-    transport: Transport, resolver: Resolver, dead: tuple[str, ...]
+    transport: Transport, resolver: Callable[..., None], dead: tuple[str, ...]
 ) -> None:
     resolver(*dead, "127.0.0.1")
 
@@ -132,9 +130,7 @@ def test_where_the_first_address_is_dead_the_next_one_is_tried(
 
 def test_ipv6_is_spoken(transport: Transport) -> None:
     with serving(say(NO_BODY), host="::1") as server:
-        result = post(transport, f"http://[::1]:{server.port}/")
-
-    assert isinstance(result, Answer), result
+        assert isinstance(post(transport, f"http://[::1]:{server.port}/"), Answer)
 
 
 def test_a_name_that_does_not_exist_is_a_dns_error(
@@ -229,8 +225,8 @@ def test_a_stalling_tls_receiver_is_left_at_the_total_deadline(
     transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, talk: Talk
 ) -> None:
     trusting(monkeypatch, path := certificate(tmp_path))
-    started = time.monotonic()
 
+    started = time.monotonic()
     with serving(with_tls(talk, path)) as server:
         result = post(transport, server.url.replace("http:", "https:"), timeout=DEADLINE_SECONDS)
 
@@ -240,9 +236,14 @@ def test_a_stalling_tls_receiver_is_left_at_the_total_deadline(
 
 
 def test_a_tls_handshake_that_never_ends_is_left_at_the_total_deadline(transport: Transport) -> None:
+    def drip(sock: socket.socket, over: threading.Event) -> None:
+        sock.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KB, byte by byte
+        while not over.wait(0.05):
+            sock.sendall(b"\x00")
+
     started = time.monotonic()
 
-    with serving(endless(b"\x16\x03\x03\x40\x00", b"\x00", 0.05)) as server:
+    with serving(drip) as server:
         result = post(transport, server.url.replace("http:", "https:"), timeout=DEADLINE_SECONDS)
 
     assert isinstance(result, NoAnswer)

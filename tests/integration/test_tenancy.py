@@ -96,7 +96,7 @@ def body_for(route: str) -> Json:
 
 
 def test_the_walk_finds_the_api() -> None:
-    assert len(NAMED) >= 23
+    assert len(NAMED) >= 22
     assert len(OPERATORS) >= 4
 
 
@@ -214,7 +214,7 @@ def test_x_org_id_picks_one_of_the_key_s_organizations(
     client.credentials(HTTP_X_ORG_ID=other_organization.public_id)
     theirs = webhook(client)["id"]
 
-    def listed(**headers: str) -> list[int]:
+    def listed(**headers: Any) -> list[int]:
         return [each["id"] for each in answer(client.get("/v1/webhooks", **headers))["webhooks"]]
 
     client.credentials()

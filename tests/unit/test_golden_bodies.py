@@ -161,7 +161,7 @@ def test_workflow_data_has_seed_001s_keys() -> None:
 
 def test_step_data_adds_the_step() -> None:
     run = run_of(status=RunStatus.RUNNING)
-    step = Step(run=run, key="draw", index=1, status=StepStatus.RUNNING, started_at=run.started_at)
+    step = Step(run=run, key="draw", index=1, status=StepStatus.RUNNING, started_at=run.created_at)
 
     data = step_data(run, step)
 

@@ -1,0 +1,22 @@
+"""Writes JSON answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.renderers import JSONRenderer
+
+
+class EscapingJSONRenderer(JSONRenderer):
+    """Lone surrogates, which JSON can say and UTF-8 cannot, are escaped instead of being a fault."""
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        try:
+            return super().render(data, accepted_media_type, renderer_context)
+        except UnicodeEncodeError:
+            self.ensure_ascii = True  # of this instance, which renders this one answer
+            return super().render(data, accepted_media_type, renderer_context)
