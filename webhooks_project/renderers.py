@@ -6,6 +6,12 @@ from typing import Any
 from rest_framework.renderers import JSONRenderer
 
 
+class AsciiJSONRenderer(JSONRenderer):
+    """Escapes everything beyond ASCII."""
+
+    ensure_ascii = True
+
+
 class EscapingJSONRenderer(JSONRenderer):
     """Lone surrogates, which JSON can say and UTF-8 cannot, are escaped instead of being a fault."""
 
@@ -18,5 +24,4 @@ class EscapingJSONRenderer(JSONRenderer):
         try:
             return super().render(data, accepted_media_type, renderer_context)
         except UnicodeEncodeError:
-            self.ensure_ascii = True  # of this instance, which renders this one answer
-            return super().render(data, accepted_media_type, renderer_context)
+            return AsciiJSONRenderer().render(data, accepted_media_type, renderer_context)

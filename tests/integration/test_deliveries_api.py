@@ -91,7 +91,6 @@ def test_deliveries_are_listed_newest_first_and_filtered(
     assert ids(event_id=events[1]) == [events[1]]
     assert ids(event_id="evt_unknown") == []
     assert ids(subscription_id=10**30) == []
-    assert answer(api.get("/v1/deliveries"))["total"] == 3
 
 
 @pytest.mark.parametrize("query", ["state=bogus", "subscription_id=x", "limit=0", "limit=101", "offset=-1"])
