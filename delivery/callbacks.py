@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from subscriptions.snapshots import Receiver, callback_keys
+from subscriptions.event_types import SignatureScheme
+from subscriptions.models import SigningSecret
+from subscriptions.secrets import decrypt
+from subscriptions.snapshots import Receiver, SigningKey, callback_keys, signing_api_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,10 @@ class Callback:
     timeout_seconds: float
     #: whose keys sign: this workflow's if it has any, else the organization's
     workflow_id: str
+    #: the API key that created the run, for the scheme that signs with it
+    api_key_id: int | None = None
+    #: the caller's text given with this one run, encrypted
+    encrypted_secret: str = ""
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
@@ -27,6 +34,11 @@ class Callback:
 def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver:
     """The receiver that a delivery's `callback` column describes, with the keys in force."""
     schedule = row["retry_schedule"]
+    keys = callback_keys(organization_id, row["workflow_id"])
+    if row["encrypted_secret"]:
+        text = decrypt(row["encrypted_secret"])
+        keys = (SigningKey(kind=SigningSecret.Kind.TEXT, text=text, expires_at=None), *keys)
+    signs_with_api_key = SignatureScheme.SKYVERN in row["signature_schemes"]
     return Receiver(
         url=row["url"],
         signature_schemes=tuple(row["signature_schemes"]),
@@ -34,5 +46,6 @@ def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver:
         retry_schedule=None if schedule is None else tuple(schedule),
         timeout_seconds=row["timeout_seconds"],
         headers=(),
-        keys=callback_keys(organization_id, row["workflow_id"]),
+        keys=keys,
+        api_key=signing_api_key(row["api_key_id"]) if signs_with_api_key else None,
     )

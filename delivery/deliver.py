@@ -19,20 +19,24 @@ from delivery.callbacks import receiver_of
 from delivery.claim import Claimed, claim
 from delivery.database import on_live_connection
 from delivery.held import HeldRetries
-from delivery.recorder import Outcome, record_while_leased
+from delivery.recorder import Outcome, postpone, record_while_leased
 from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
 from delivery.states import Lane, State
 from subscriptions import cache
 from subscriptions.ids import uuid7
 from subscriptions.models import SigningSecret
+from subscriptions.secrets import UndecryptableSecret
 from subscriptions.snapshots import Receiver
 
 logger = logging.getLogger(__name__)
 
+# Until an operator has brought the key back.
+UNDECRYPTABLE_PAUSE_SECONDS = 300.0
 MASKED = "***"
 # Headers of ours that tell nothing secret; a signature is worthless without its key.
 SHOWN_REQUEST_HEADERS = frozenset(
-    "content-type user-agent webhook-id webhook-timestamp webhook-signature x-webhook-signature".split()
+    "content-type user-agent webhook-id webhook-timestamp webhook-signature x-webhook-signature "
+    "x-skyvern-signature x-skyvern-timestamp".split()
 )
 MASKED_RESPONSE_HEADERS = frozenset({"set-cookie", "authorization", "www-authenticate"})
 
@@ -53,7 +57,14 @@ def deliver(delivery_id: UUID, attempt: int, *, transport: Transport, held: Held
         logger.debug("nothing to do delivery=%s attempt=%d", delivery_id, attempt)
         return None
     lease_ends = time.monotonic() + claimed.lease_seconds
-    receiver = on_live_connection(lambda: receiver_for(claimed))
+    try:
+        receiver = on_live_connection(lambda: receiver_for(claimed))
+    except UndecryptableSecret:
+        logger.error(
+            "a secret cannot be decrypted: is a key missing in ENCRYPTION_KEYS? delivery=%s", claimed.id
+        )
+        postpone(claimed, "secret_undecryptable", UNDECRYPTABLE_PAUSE_SECONDS)
+        return None
     if receiver is None:
         services.cancel_claimed(claimed)
         return None
@@ -85,6 +96,7 @@ def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> Out
     keys = signing.Keys(
         standard=receiver.signing_keys(SigningSecret.Kind.STANDARD, now),
         text=receiver.signing_keys(SigningSecret.Kind.TEXT, now),
+        api_key=receiver.api_key,
     )
     signable = signing.Signable(
         webhook_id=claimed.webhook_id, timestamp=int(now.timestamp()), body=claimed.body

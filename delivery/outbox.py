@@ -46,6 +46,15 @@ def append(new: NewEvent, *, callback: Callback | None = None) -> Event:
     return _store(new, subscriptions, callback=callback)
 
 
+def append_if_wanted(new: NewEvent) -> Event | None:
+    """The same for an event that is worth a row only if someone asked for it."""
+    assert connection.in_atomic_block, "an event commits together with its cause"
+    subscriptions = list(
+        matching(organization_id=new.organization.pk, event_type=new.event_type, workflow_id=new.source)
+    )
+    return _store(new, subscriptions) if subscriptions else None
+
+
 def append_for(new: NewEvent, subscription: Subscription) -> tuple[Event, Delivery]:
     """Record an event for one subscription, whatever it subscribes to: one attempt, no retries."""
     assert connection.in_atomic_block, "an event commits together with its cause"

@@ -59,6 +59,14 @@ RETURNING late, (SELECT state FROM recorded)
 """
 
 
+POSTPONE = """
+UPDATE delivery_delivery
+SET reason = %(reason)s, lease_until = NULL, nudged_at = NULL,
+    next_attempt_at = now() + interval '1 second' * %(s)s
+WHERE id = %(id)s AND claim_number = %(fence)s AND finished_at IS NULL
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """An attempt that was made (or refused), and what the delivery becomes."""
@@ -112,6 +120,14 @@ def record(outcome: Outcome) -> bool:
         cursor.execute(RECORD, parameters)
         row = cursor.fetchone()
     return row is not None and not row[0] and row[1] == outcome.state
+
+
+def postpone(claimed: Claimed, reason: str, seconds: float) -> None:
+    """Give a claimed delivery back unsent, for a reason that is ours; no attempt is used up."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            POSTPONE, {"id": claimed.id, "fence": claimed.claim_number, "reason": reason, "s": seconds}
+        )
 
 
 def record_while_leased(

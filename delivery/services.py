@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from delivery import formats, outbox, selectors
+from delivery.callbacks import Callback
 from delivery.cancel import cancel_of_subscription, cancel_one
 from delivery.claim import Claimed
-from delivery.models import Attempt, Delivery, Event
+from delivery.models import Attempt, Delivery, Event, EventBody
 from delivery.queue import WakeUp, publish_after_commit
 from delivery.states import ENDED, Lane, State
 from subscriptions.event_types import WORKFLOW_COMPLETED
@@ -143,6 +144,27 @@ def replay(*, organization: Organization, delivery_id: UUID, new_id: bool = Fals
         if refusal:
             raise Conflict(refusal, code="not_replayable")
         return _copies([old], new_id=new_id)[0]
+
+
+def send_event_to(event: Event, callback: Callback, *, render: Callable[[], bytes]) -> Delivery:
+    """One attempt at a known event for a callback, with its frozen bytes where there are any."""
+    body = event.bodies.filter(payload_format=callback.payload_format).first()
+    if body is None:
+        body = EventBody.objects.create(event=event, payload_format=callback.payload_format, body=render())
+    original = event.deliveries.filter(callback__isnull=False).order_by("id").first()
+    delivery = Delivery.objects.create(
+        organization_id=event.organization_id,
+        event=event,
+        body=body,
+        callback=callback.as_row(),
+        url=callback.url,
+        webhook_id=event.event_id,
+        replay_of=original,
+        once=True,
+        lane=Lane.REPLAY,
+    )
+    publish_after_commit([WakeUp(delivery.id, 1, Lane.REPLAY)])
+    return delivery
 
 
 def why_not_replayable(delivery: Delivery) -> str | None:

@@ -2,6 +2,7 @@
 
 `standard_webhooks` follows the Standard Webhooks specification (v1, HMAC-SHA256);
 `hmac_sha256_hex` is seed 001's `X-Webhook-Signature`: lower-case hex over the raw body;
+`skyvern` is seed 003's: the same under the API key that created the run, with the time beside it;
 `shared_secret` sends the secret itself, only for receivers that know nothing better.
 """
 
@@ -26,10 +27,11 @@ class Signable:
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """The secrets in force, newest first: Standard Webhooks keys (`whsec_…`) and the caller's texts."""
+    """The secrets in force, newest first: Standard Webhooks keys (`whsec_…`), texts, an API key."""
 
     standard: Sequence[str]
     text: Sequence[str]
+    api_key: str | None = None
 
 
 def headers_for(schemes: Sequence[str], message: Signable, keys: Keys) -> dict[str, str]:
@@ -65,6 +67,13 @@ def _shared_secret(message: Signable, keys: Keys) -> dict[str, str]:
     return {"X-Webhook-Secret": keys.text[0]} if keys.text else {}
 
 
+def _skyvern(message: Signable, keys: Keys) -> dict[str, str]:
+    if keys.api_key is None:
+        return {}
+    digest = hmac.new(keys.api_key.encode(), message.body, hashlib.sha256).hexdigest()
+    return {"x-skyvern-signature": digest, "x-skyvern-timestamp": str(message.timestamp)}
+
+
 def _none(message: Signable, keys: Keys) -> dict[str, str]:
     return {}
 
@@ -73,5 +82,6 @@ SCHEMES: Mapping[str, Callable[[Signable, Keys], dict[str, str]]] = {
     SignatureScheme.STANDARD_WEBHOOKS: _standard_webhooks,
     SignatureScheme.HMAC_SHA256_HEX: _hmac_sha256_hex,
     SignatureScheme.SHARED_SECRET: _shared_secret,
+    SignatureScheme.SKYVERN: _skyvern,
     SignatureScheme.NONE: _none,
 }

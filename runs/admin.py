@@ -54,6 +54,7 @@ class WorkflowAdmin(ServiceAdmin):
     fields = (
         "name",
         "public_id",
+        "slug",
         "organization",
         "dialect",
         "version",
@@ -133,7 +134,19 @@ class RunAdmin(ReportedAdmin):
     fields = (
         *("public_id", "external_id", "status", "progress", "organization", "workflow", "version"),
         *("executor_id", "webhook_url", "created_at", "started_at", "ended_at", "updated_at"),
-        *("steps", "deliveries", "shown_input", "shown_output", "shown_error", "shown_artifacts"),
+        *(
+            "steps",
+            "deliveries",
+            "kind",
+            "bulk_id",
+            "parent",
+            "api_key",
+            "shown_request",
+            "shown_input",
+            "shown_output",
+            "shown_error",
+            "shown_artifacts",
+        ),
     )
 
     def get_search_results(
@@ -142,6 +155,13 @@ class RunAdmin(ReportedAdmin):
         term = search_term.strip()
         found = Q(public_id=term) | Q(external_id=term)
         return (queryset.filter(found) if term else queryset), False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        return super().get_queryset(request).defer("request", "encrypted_webhook_secret")
+
+    @admin.display(description="request")
+    def shown_request(self, run: Run) -> str:
+        return _json(run.request)
 
     @admin.display(description="steps")
     def steps(self, run: Run) -> str:

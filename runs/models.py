@@ -8,8 +8,8 @@ from django.db.models.functions import Now
 from runs.dialects import names as dialect_names
 from runs.fields import OrderedJSONField
 from runs.states import RunStatus, StepStatus
-from subscriptions.event_types import PayloadFormat, SignatureScheme
-from subscriptions.models import URL_MAX_CHARACTERS, Organization, choices
+from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
+from subscriptions.models import URL_MAX_CHARACTERS, ApiKey, Organization, choices
 
 PUBLIC_ID_MAX_CHARACTERS = 128
 
@@ -24,6 +24,9 @@ class Workflow(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="workflows")
     public_id = models.CharField(max_length=PUBLIC_ID_MAX_CHARACTERS, editable=False)
     name = models.CharField(max_length=255)
+    slug = models.CharField(  # noqa: DJ001 - unique where it is given
+        max_length=PUBLIC_ID_MAX_CHARACTERS, null=True, blank=True, help_text="A name for URLs."
+    )
     dialect = models.CharField(max_length=32, choices=[(name, name) for name in dialect_names()])
     version = models.ForeignKey(
         "WorkflowVersion", on_delete=models.PROTECT, null=True, related_name="+", editable=False
@@ -34,7 +37,10 @@ class Workflow(models.Model):
     class Meta:
         constraints = [
             # Also serves runs/selectors.py workflow_get().
-            models.UniqueConstraint(fields=["organization", "public_id"], name="workflow_id_once")
+            models.UniqueConstraint(fields=["organization", "public_id"], name="workflow_id_once"),
+            models.UniqueConstraint(
+                fields=["organization", "slug"], name="workflow_slug_once", condition=Q(slug__isnull=False)
+            ),
         ]
         indexes = [
             # runs/selectors.py workflows(): the list, newest first.
@@ -54,7 +60,7 @@ class WorkflowVersion(models.Model):
     webhook_url = models.CharField(max_length=URL_MAX_CHARACTERS, blank=True)
     payload_format = models.CharField(max_length=32, choices=choices(PayloadFormat))
     signature_schemes = ArrayField(models.CharField(max_length=32, choices=choices(SignatureScheme)))
-    retry_policy = models.CharField(max_length=32)
+    retry_policy = models.CharField(max_length=32, choices=choices(RetryPolicyName))
     retry_schedule = ArrayField(models.FloatField(), null=True, blank=True)
     timeout_seconds = models.FloatField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -84,6 +90,19 @@ class Run(models.Model):
     progress = models.CharField(max_length=64, blank=True)
     executor_id = models.CharField(max_length=128, blank=True)
     webhook_url = models.CharField(max_length=URL_MAX_CHARACTERS, blank=True)
+    # What the dialect's caller asked for beyond the input, and which kind of run it calls this.
+    kind = models.CharField(max_length=32, blank=True)
+    request = OrderedJSONField(null=True, blank=True)
+    bulk_id = models.UUIDField(null=True, blank=True)
+    # A run started by another one: its dialect may tell nobody of it.
+    parent = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+    )
+    # The key that created it: one dialect signs with it.
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    encrypted_webhook_secret = models.TextField(blank=True, editable=False)
     input = OrderedJSONField(null=True, blank=True)
     output = OrderedJSONField(null=True, blank=True)
     error = OrderedJSONField(null=True, blank=True)
@@ -110,6 +129,8 @@ class Run(models.Model):
             models.Index(F("organization"), F("id").desc(), name="run_listed"),
             # The same for one workflow, and deleting a workflow.
             models.Index(F("workflow"), F("id").desc(), name="run_of_workflow"),
+            # Executions of one bulk trigger.
+            models.Index(fields=["bulk_id"], name="run_of_bulk", condition=Q(bulk_id__isnull=False)),
         ]
 
     def __str__(self) -> str:

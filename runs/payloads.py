@@ -9,17 +9,16 @@ from django.utils import timezone
 from delivery import formats
 from runs.detail import RunDetail, run_data
 from runs.dialects import profiles
-from runs.dialects.elan.payloads import elan_event
-from runs.dialects.leap.payloads import leap_v1, leap_v2
+from runs.dialects.elan import payloads as elan
+from runs.dialects.leap import payloads as leap
 from runs.models import Run, Workflow, WorkflowVersion
 from runs.states import RunStatus
-from subscriptions.event_types import PayloadFormat
 
 
 def register_all() -> None:
-    formats.register(PayloadFormat.ELAN_EVENT, elan_event)
-    formats.register(PayloadFormat.LEAP_V1, leap_v1)
-    formats.register(PayloadFormat.LEAP_V2, leap_v2)
+    for module in (elan, leap):
+        for payload_format, renderer in module.FORMATS.items():
+            formats.register(payload_format, renderer)
     formats.register_example(example)
 
 

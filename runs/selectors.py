@@ -1,6 +1,6 @@
 """Reads. Each starts from the organization."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from runs.models import Run, Workflow
 from subscriptions.models import Organization
@@ -22,6 +22,23 @@ def workflow_get(organization: Organization, workflow_id: str, *, lock: bool = F
     if workflow is None:
         raise NotFound(f"Workflow {workflow_id} not found in organization {organization.public_id}")
     return workflow
+
+
+def workflow_named(organization: Organization, name: str, *, dialect: str) -> Workflow:
+    """The dialect's workflow of this id or slug. Raises NotFound."""
+    rows = workflows(organization).filter(Q(public_id=name) | Q(slug=name), dialect=dialect)
+    workflow = rows.first()
+    if workflow is None:
+        raise NotFound(f"Workflow {name} not found")
+    return workflow
+
+
+def run_of_dialect(organization: Organization, run_id: str, *, dialect: str) -> Run:
+    """Raises NotFound, also for a run of another dialect."""
+    run = run_get(organization, run_id)
+    if run.workflow.dialect != dialect:
+        raise NotFound(f"Run {run_id} not found")
+    return run
 
 
 def runs(organization: Organization) -> QuerySet[Run]:

@@ -1,4 +1,4 @@
-"""Workflows, their versions, and new runs."""
+"""Workflows and their versions."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from django.utils import timezone
 from runs import selectors
 from runs.dialects import profiles
 from runs.dialects.profile import IdForm
-from runs.models import PUBLIC_ID_MAX_CHARACTERS, Run, Workflow, WorkflowVersion
+from runs.models import PUBLIC_ID_MAX_CHARACTERS, Workflow, WorkflowVersion
 from subscriptions import rules
 from subscriptions.models import Organization
 from webhooks_project.errors import Conflict, InvalidInput
@@ -45,15 +45,31 @@ def workflow_create(
         with transaction.atomic():
             workflow = Workflow.objects.create(
                 organization=organization,
-                public_id=_id(values.get("id"), profile.workflow_ids, "id"),
+                public_id=own_or_new_id(values.get("id"), profile.workflow_ids, "id"),
+                slug=values.get("slug"),
                 name=name,
                 dialect=dialect,
                 created_at=created_at,
             )
             _publish(workflow, settings, values.get("version_id"))
     except IntegrityError:
-        raise Conflict("a workflow of this id exists", field="id", code="id_taken") from None
+        raise Conflict("a workflow of this id or slug exists", field="id", code="id_taken") from None
     return workflow
+
+
+def workflow_for(*, organization: Organization, dialect: str, slug: str, name: str) -> Workflow:
+    """The workflow behind a call that names none, made on first use."""
+    found = selectors.workflows(organization).filter(slug=slug, dialect=dialect).first()
+    if found is not None:
+        return found
+    try:
+        return workflow_create(organization=organization, name=name, dialect=dialect, values={"slug": slug})
+    except Conflict:
+        # Another call made it at the same moment, or another dialect's workflow has the slug.
+        found = selectors.workflows(organization).filter(slug=slug, dialect=dialect).first()
+        if found is None:
+            raise
+        return found
 
 
 @transaction.atomic
@@ -85,7 +101,7 @@ def check_settings(dialect: str, settings: dict[str, Any]) -> None:
             f"a {dialect} workflow's payload_format is one of {', '.join(profile.payload_formats)}",
             field="payload_format",
         )
-    rules.check_schemes(settings["signature_schemes"])
+    rules.check_schemes(settings["signature_schemes"], of_callback=True)
     rules.check_retry_schedule(settings["retry_schedule"])
     rules.check_timeout(settings["timeout_seconds"])
 
@@ -95,59 +111,12 @@ def _publish(workflow: Workflow, settings: Mapping[str, Any], version_id: str | 
     if version_id is not None and workflow.versions.filter(public_id=version_id).exists():
         raise Conflict("the workflow has a version of this id", field="version_id", code="id_taken")
     workflow.version = WorkflowVersion.objects.create(
-        workflow=workflow, public_id=_id(version_id, form, "version_id"), **settings
+        workflow=workflow, public_id=own_or_new_id(version_id, form, "version_id"), **settings
     )
     workflow.save(update_fields=["version"])
 
 
-def run_create(
-    *, organization: Organization, workflow_id: str, values: Mapping[str, Any]
-) -> tuple[Run, bool]:
-    """A new queued run, and whether it is new: the same `external_id` again gives the same run.
-
-    Raises NotFound, InvalidInput, Conflict.
-    """
-    workflow = selectors.workflow_get(organization, workflow_id)
-    external_id: str | None = values.get("external_id")
-    webhook_url = values.get("webhook_url") or ""
-    if webhook_url.strip():
-        webhook_url = rules.clean_url(webhook_url, "webhook_url")
-    run = Run(
-        organization=organization,
-        workflow=workflow,
-        version=workflow.version,
-        public_id=_id(values.get("id"), profiles()[workflow.dialect].run_ids, "id"),
-        external_id=external_id,
-        webhook_url=webhook_url.strip(),
-        input=values.get("input"),
-        created_at=values.get("created_at") or timezone.now(),
-    )
-    try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-    except IntegrityError:
-        return _first_of(run, own_id=values.get("id")), False
-    run.refresh_from_db(fields=["updated_at"])
-    return run, True
-
-
-def _first_of(run: Run, own_id: str | None) -> Run:
-    """The run that was there first under the same external_id, if the calls were the same."""
-    first = selectors.runs(run.organization).filter(external_id=run.external_id).first()
-    if run.external_id is None or first is None:
-        raise Conflict("a run of this id exists", field="id", code="id_taken")
-    same = (
-        first.workflow_id == run.workflow_id
-        and first.input == run.input
-        and first.webhook_url == run.webhook_url
-        and own_id in (None, first.public_id)
-    )
-    if not same:
-        raise Conflict("another run has this external_id", field="external_id", code="external_id_taken")
-    return first
-
-
-def _id(given: str | None, form: IdForm, field: str) -> str:
+def own_or_new_id(given: str | None, form: IdForm, field: str) -> str:
     """An imported id if one is given, else a new one of the dialect's form."""
     if given is None:
         return form.new()

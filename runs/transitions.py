@@ -30,6 +30,7 @@ from runs.states import (
     StepStatus,
     step_move_allowed,
 )
+from subscriptions.event_types import SignatureScheme
 from subscriptions.models import Organization
 from webhooks_project.errors import Conflict, InvalidInput, NotFound
 
@@ -168,17 +169,28 @@ def _event_type(run: Run, before: RunStatus, move: Move) -> str | None:
 def _callback(run: Run, event_type: str) -> Callback | None:
     """The run's own URL, else its workflow's default; told only of the events of its dialect."""
     url = run.webhook_url or run.version.webhook_url
-    if not url or event_type not in profiles()[run.workflow.dialect].callback_events:
+    profile = profiles()[run.workflow.dialect]
+    if not url or event_type not in profile.callback_events or (run.parent_id and profile.silent_children):
         return None
+    return callback_to(run, url)
+
+
+def callback_to(run: Run, url: str, *, timeout_seconds: float | None = None) -> Callback:
+    """The run's webhook settings, aimed at `url`."""
     version = run.version
+    schemes = list(version.signature_schemes)
+    if run.encrypted_webhook_secret and SignatureScheme.SHARED_SECRET not in schemes:
+        schemes = [s for s in schemes if s != SignatureScheme.NONE] + [SignatureScheme.SHARED_SECRET]
     return Callback(
         url=url,
         payload_format=version.payload_format,
-        signature_schemes=tuple(version.signature_schemes),
+        signature_schemes=tuple(schemes),
         retry_policy=version.retry_policy,
         retry_schedule=None if version.retry_schedule is None else tuple(version.retry_schedule),
-        timeout_seconds=version.timeout_seconds,
+        timeout_seconds=timeout_seconds or version.timeout_seconds,
         workflow_id=run.workflow.public_id,
+        api_key_id=run.api_key_id,
+        encrypted_secret=run.encrypted_webhook_secret,
     )
 
 

@@ -1,11 +1,12 @@
 """The catalogue of event types, and which of them each payload format can carry. Pure.
 
-The first six are seed 001's; `workflow.cancelled` is ours, told only to those who ask for it.
+Six are seed 001's; `workflow.queued` and `workflow.cancelled` are ours, for those who ask for them.
 """
 
 import re
 from enum import StrEnum
 
+WORKFLOW_QUEUED = "workflow.queued"
 WORKFLOW_STARTED = "workflow.started"
 WORKFLOW_COMPLETED = "workflow.completed"
 WORKFLOW_FAILED = "workflow.failed"
@@ -15,8 +16,10 @@ STEP_COMPLETED = "workflow.step.completed"
 STEP_FAILED = "workflow.step.failed"
 
 RUN_ENDED = (WORKFLOW_COMPLETED, WORKFLOW_FAILED, WORKFLOW_CANCELLED)
-CATALOGUE = (WORKFLOW_STARTED, *RUN_ENDED, STEP_STARTED, STEP_COMPLETED, STEP_FAILED)
+CATALOGUE = (WORKFLOW_QUEUED, WORKFLOW_STARTED, *RUN_ENDED, STEP_STARTED, STEP_COMPLETED, STEP_FAILED)
 EVERY_EVENT = "*"
+# Only told to those who name it: `*` stands for what happens to runs that someone has taken up.
+BY_NAME_ONLY = frozenset({WORKFLOW_QUEUED})
 
 RESERVED_PREFIXES = ("workflow.", "subscription.")
 NAME_MAX_CHARACTERS = 128
@@ -30,6 +33,9 @@ class PayloadFormat(StrEnum):
     ELAN_EVENT = "elan_event"
     LEAP_V1 = "leap_v1"
     LEAP_V2 = "leap_v2"
+    LEAPERONE = "leaperone"
+    SKYVERN_RUN = "skyvern_run"
+    EACHLABS_EXECUTION = "eachlabs_execution"
 
 
 CARRY_EVERY_EVENT = (PayloadFormat.STANDARD, PayloadFormat.ELAN_EVENT)
@@ -41,7 +47,12 @@ class SignatureScheme(StrEnum):
     STANDARD_WEBHOOKS = "standard_webhooks"
     HMAC_SHA256_HEX = "hmac_sha256_hex"
     SHARED_SECRET = "shared_secret"  # noqa: S105 - a name
+    SKYVERN = "skyvern"
     NONE = "none"
+
+
+# Keyed by the API key that created a run, so only a run's callback can have it.
+CALLBACK_SCHEMES = frozenset({SignatureScheme.SKYVERN})
 
 
 class RetryPolicyName(StrEnum):

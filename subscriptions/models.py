@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from subscriptions.event_types import PayloadFormat, SignatureScheme
+from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 from subscriptions.ids import new_organization_id, new_subscription_id
 
 URL_MAX_CHARACTERS = 2048
@@ -107,7 +107,9 @@ class Subscription(models.Model):
     signature_schemes = ArrayField(
         models.CharField(max_length=32, choices=choices(SignatureScheme)), default=default_schemes
     )
-    retry_policy = models.CharField(max_length=32, default="standard", blank=True)
+    retry_policy = models.CharField(
+        max_length=32, choices=choices(RetryPolicyName), default=RetryPolicyName.STANDARD
+    )
     retry_schedule = ArrayField(
         models.FloatField(),
         null=True,

@@ -100,11 +100,16 @@ def check_secret(secret: str) -> None:
         )
 
 
-def check_schemes(schemes: Sequence[str]) -> None:
+def check_schemes(schemes: Sequence[str], *, of_callback: bool = False) -> None:
     if not schemes:
         raise InvalidInput("signature_schemes must name at least one, or 'none'", field="signature_schemes")
     if len(set(schemes)) != len(schemes):
         raise InvalidInput("signature_schemes repeats a scheme", field="signature_schemes", code="duplicate")
+    if not of_callback and set(schemes) & event_types.CALLBACK_SCHEMES:
+        raise InvalidInput(
+            "skyvern is for callbacks of runs: it signs with the key that made the run",
+            field="signature_schemes",
+        )
     if event_types.SignatureScheme.NONE in schemes and len(schemes) > 1:
         raise InvalidInput("'none' cannot be combined with a scheme", field="signature_schemes")
 

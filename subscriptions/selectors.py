@@ -2,7 +2,7 @@
 
 from django.db.models import Q, QuerySet
 
-from subscriptions.event_types import EVERY_EVENT
+from subscriptions.event_types import BY_NAME_ONLY, EVERY_EVENT
 from subscriptions.models import Organization, SigningSecret, Subscription
 from webhooks_project.errors import NotFound
 
@@ -30,11 +30,12 @@ def matching(*, organization_id: int, event_type: str, workflow_id: str) -> Quer
 
     An event without a workflow (a custom one) reaches subscriptions that are limited to none.
     """
+    names = [event_type] if event_type in BY_NAME_ONLY else [event_type, EVERY_EVENT]
     return Subscription.objects.filter(
         Q(workflow_ids=[]) | Q(workflow_ids__contains=[workflow_id]),
         organization_id=organization_id,
         is_active=True,
-        events__overlap=[event_type, EVERY_EVENT],
+        events__overlap=names,
     ).order_by("id")
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from subscriptions import secrets
-from subscriptions.models import SigningSecret, Subscription
+from subscriptions.models import ApiKey, SigningSecret, Subscription
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class Receiver:
     timeout_seconds: float
     headers: tuple[tuple[str, str], ...]
     keys: tuple[SigningKey, ...]
+    #: of a callback signed with the API key that created the run
+    api_key: str | None = None
 
     def signing_keys(self, kind: str, now: datetime) -> list[str]:
         """The secrets of `kind` in force at `now`, newest first."""
@@ -68,6 +70,14 @@ def callback_keys(organization_id: int, workflow_id: str) -> tuple[SigningKey, .
     of_callbacks = Q(organization_id=organization_id, subscription=None)
     of_workflow = _keys(of_callbacks & Q(workflow_id=workflow_id)) if workflow_id else ()
     return of_workflow or _keys(of_callbacks & Q(workflow_id=""))
+
+
+def signing_api_key(api_key_id: int | None) -> str | None:
+    """The text of an API key that signs; None for one that is gone or revoked."""
+    if api_key_id is None:
+        return None
+    key = ApiKey.objects.filter(pk=api_key_id, signs=True, revoked_at=None).first()
+    return None if key is None else secrets.decrypt(key.encrypted_key)
 
 
 def _keys(owned: Q) -> tuple[SigningKey, ...]:

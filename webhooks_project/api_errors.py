@@ -27,7 +27,18 @@ PAGES = ("/admin/",)
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
-    """REST framework's hook: the answer to an exception, or None to let it pass as a fault of ours."""
+    """REST framework's hook: the answer to an exception, or None to let it pass as a fault of ours.
+
+    A view may put the common shape into another system's envelope: `error_envelope(status, body)`.
+    """
+    response = _answer(error, context)
+    envelope = getattr(context["view"], "error_envelope", None)
+    if response is not None and envelope is not None:
+        response.data = envelope(response.status_code, response.data)
+    return response
+
+
+def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, DomainError):
         return Response(body(error.detail, error.error_code, error.field), status=error.status)
     if isinstance(error, OperationalError | InterfaceError):

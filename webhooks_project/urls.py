@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from runs.dialects import profiles
 from webhooks_project.health import healthz, readyz
 
 admin.site.site_header = admin.site.site_title = "Runhooks"
@@ -17,6 +18,11 @@ urlpatterns = [
     path("v1/", include("subscriptions.api.urls")),
     path("v1/", include("delivery.api.urls")),
     path("v1/", include("runs.api.urls")),
+    *(
+        path(f"{profile.base_path}/", include(profile.urls))
+        for profile in profiles().values()
+        if profile.urls
+    ),
     path(
         "openapi.json",
         SpectacularAPIView.as_view(

@@ -89,23 +89,7 @@ class GuardedConnection(HTTPConnection):
 
 
 class GuardedHTTPSConnection(GuardedConnection, HTTPSConnection):
-    """The same with TLS."""
-
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        # During the handshake the socket object changes hands and cannot be cut; its duplicate can.
-        self._handshake = sock.dup()
-        exchange.deadline.watch(self._handshake)
-        return sock
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        finally:
-            handshake = self.__dict__.pop("_handshake", None)
-            if handshake is not None:
-                exchange.deadline.watch(self.sock)
-                handshake.close()
+    """The same with TLS: the handshake takes the socket's time-out as its total."""
 
 
 class GuardedPool(HTTPConnectionPool):
@@ -159,6 +143,7 @@ def connect_to_one(infos: Sequence[AddressInfo], deadline: Deadline, options: An
             sock.close()
             failure = _connect_failure(error)
         else:
+            sock.settimeout(max(0.001, deadline.remaining()))
             return sock
     if deadline.remaining() <= 0:
         raise SendFailure(ErrorClass.TIMEOUT, "Connecting took too long")

@@ -87,6 +87,8 @@ class Transport:
                     break
             complete = len(raw) <= limit
         finally:
+            # Before the connection goes back to the pool: what is cut after that is another exchange's.
+            deadline.watch(None)
             if complete:
                 response.raw.release_conn()
             else:

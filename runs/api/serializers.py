@@ -23,6 +23,7 @@ class WorkflowInput(RefusesUnknownFields):
     """A workflow; each field on its own when updating it."""
 
     name = StrictCharField(max_length=255)
+    slug = serializers.SlugField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
     dialect = serializers.ChoiceField(choices=dialect_names(), default="elan")
     outputs = serializers.DictField(
         child=StrictCharField(max_length=255), required=False, allow_null=True, allow_empty=True
@@ -49,6 +50,7 @@ class WorkflowPatch(WorkflowInput):
     """What may change. The dialect and the id may not: runs of both are out in the world."""
 
     dialect = None  # type: ignore[assignment]
+    slug = None  # type: ignore[assignment]
     id = None  # type: ignore[assignment]
     created_at = None  # type: ignore[assignment]
 
@@ -73,7 +75,7 @@ class WorkflowOutput(serializers.ModelSerializer[Workflow]):
     class Meta:
         model = Workflow
         fields = (
-            "id name dialect version_id outputs webhook_url payload_format signature_schemes "
+            "id name slug dialect version_id outputs webhook_url payload_format signature_schemes "
             "retry_policy retry_schedule timeout_seconds created_at updated_at"
         ).split()
 

@@ -12,6 +12,7 @@ from delivery.api.serializers import EventStory
 from delivery.selectors import of_subject
 from runs import selectors, services
 from runs.api import serializers as shapes
+from runs.creation import NewRun, run_create
 from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
 from subscriptions.api.serializers import RotateInput, RotateOutput
 from subscriptions.api.views import PAGING
@@ -94,9 +95,10 @@ class RunViewSet(RunsScopesViewSet):
         """A new queued run; 200 with the first one if its `external_id` is known."""
         values = valid(shapes.RunInput, request.data)
         self.refuse_import(values)
-        run, is_new = services.run_create(
-            organization=self.organization, workflow_id=values.pop("workflow_id"), values=values
-        )
+        values["workflow"] = selectors.workflow_get(self.organization, values.pop("workflow_id"))
+        values["webhook_url"] = values.get("webhook_url") or ""
+        new = NewRun(**values, api_key=self.caller.key)
+        run, is_new = run_create(organization=self.organization, new=new)
         code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
         return Response(shapes.RunWithSteps(run).data, status=code)
 

@@ -39,3 +39,8 @@ class Profile:
     timeout_seconds: float
     #: events that a run's callback is told
     callback_events: tuple[str, ...]
+    #: where its API is mounted, and the module with its URLs; None for the native one
+    base_path: str | None = None
+    urls: str | None = None
+    #: does a run that another run started tell nobody?
+    silent_children: bool = False

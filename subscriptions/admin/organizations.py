@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from subscriptions import services
@@ -34,11 +34,18 @@ class OrganizationForm(ServiceForm):
 class OrganizationAdmin(ServiceAdmin):
     form = OrganizationForm
     list_display = ("name", "public_id", "contact_email", "created_at")
-    search_fields = ("=public_id", "name__istartswith")
+    search_fields = ("name",)
     search_help_text = "Organization id, or the beginning of its name."
     ordering = ("-id",)
     fields = ("name", "contact_email", "public_id", "created_at")
     readonly_fields = ("public_id", "created_at")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Organization], search_term: str
+    ) -> tuple[QuerySet[Organization], bool]:
+        term = search_term.strip()
+        found = Q(public_id=term) | Q(name__istartswith=term)
+        return (queryset.filter(found) if term else queryset), False
 
     def save_model(self, request: HttpRequest, obj: Organization, form: Any, change: Any) -> None:
         if form.secret:

@@ -1,5 +1,6 @@
 """The form of a subscription: what the API takes as JSON, in fields for people."""
 
+import json
 from typing import Any
 
 from django import forms
@@ -7,7 +8,7 @@ from django.contrib.postgres.forms import SimpleArrayField
 
 from subscriptions import services
 from subscriptions.admin.service_forms import ServiceForm
-from subscriptions.event_types import CATALOGUE, EVERY_EVENT, RetryPolicyName, SignatureScheme
+from subscriptions.event_types import CATALOGUE, EVERY_EVENT, SignatureScheme
 from subscriptions.models import Subscription, default_schemes
 
 EVENTS_LISTED = (EVERY_EVENT, *CATALOGUE)
@@ -40,7 +41,6 @@ class SubscriptionForm(ServiceForm):
         widget=forms.CheckboxSelectMultiple,
         initial=default_schemes,
     )
-    retry_policy = forms.ChoiceField(choices=[(name.value, name.value) for name in RetryPolicyName])
     secret = forms.CharField(
         required=False,
         strip=False,
@@ -48,7 +48,7 @@ class SubscriptionForm(ServiceForm):
         help_text="The caller's own secret; it is never shown again. Empty: as it is.",
     )
     remove_secret = forms.BooleanField(required=False, help_text="Forget the caller's own secret.")
-    headers = forms.JSONField(
+    headers = forms.CharField(
         required=False,
         widget=forms.Textarea({"rows": 4}),
         help_text='Sent with each request, such as {"X-Team": "a"}; never shown again. '
@@ -72,9 +72,13 @@ class SubscriptionForm(ServiceForm):
             self.initial["custom_events"] = [name for name in events if name not in EVENTS_LISTED]
 
     def clean_headers(self) -> dict[str, str] | None:
-        headers: Any = self.cleaned_data["headers"]
-        if headers is None:
+        text = self.cleaned_data["headers"]
+        if not text:
             return None
+        try:
+            headers = json.loads(text)
+        except (ValueError, RecursionError):
+            raise forms.ValidationError("Enter valid JSON.") from None
         if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
             raise forms.ValidationError("This must be one JSON object whose values are texts.")
         return headers

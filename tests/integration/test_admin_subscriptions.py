@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from delivery import services as delivery_services
 from delivery.models import Delivery
 from delivery.states import State
+from subscriptions import services
 from subscriptions.models import ApiKey, Organization, SigningSecret, Subscription
 from subscriptions.selectors import has_secret
 from subscriptions.snapshots import of_subscription
@@ -125,7 +126,7 @@ def test_a_change_leaves_what_was_not_edited(
 def test_secret_and_headers_are_replaced_and_removed_but_never_shown(
     admin_client: Client, subscribe: Subscribe
 ) -> None:
-    subscription = subscribe(secret="first-secret", headers={"X-Team": "first-value"})
+    subscription = subscribe(secret="first-secret", headers={"X-Team": "first-value"}, retry_schedule=[1])
     url = f"{SUBSCRIPTIONS}{subscription.pk}/change/"
     change(admin_client, subscription, secret="second-secret", headers='{"X-Team": "second-value"}')
     text = admin_client.get(url).content.decode()
@@ -135,7 +136,7 @@ def test_secret_and_headers_are_replaced_and_removed_but_never_shown(
     change(admin_client, subscription, remove_secret="on", headers="{}")
     subscription = Subscription.objects.get()
     assert not has_secret(subscription)
-    assert subscription.header_names == []
+    assert (subscription.header_names, subscription.retry_schedule) == ([], None)
 
 
 def test_disabling_cancels_what_waits_and_enabling_resumes(
@@ -209,6 +210,15 @@ def test_an_organization_is_added_with_a_secret_shown_once(admin_client: Client)
     assert "already exists" in again.content.decode()
 
 
+def test_an_organization_is_found_by_id_and_by_a_name_of_several_words(admin_client: Client) -> None:
+    wanted, _ = services.organization_create(name="Acme Two")
+    services.organization_create(name="Acme One")
+    query = {"app_label": "subscriptions", "model_name": "subscription", "field_name": "organization"}
+    for term in ("acme t", wanted.public_id):
+        found = admin_client.get("/admin/autocomplete/", query | {"term": term}).json()["results"]
+        assert [choice["text"] for choice in found] == ["Acme Two"]
+
+
 def test_an_api_key_works_until_it_is_revoked(admin_client: Client, organization: Organization) -> None:
     keys = "/admin/subscriptions/apikey/"
     data = {"organization": organization.pk, "name": "ci", "scopes": ["webhooks:read"]}
@@ -235,13 +245,3 @@ def test_signing_secrets_are_listed_without_the_secret(admin_client: Client, sub
             assert not SECRET.search(text)
             assert "caller-text" not in text
             assert secret.encrypted_secret not in text
-
-
-def test_a_workflow_is_renamed_and_keeps_its_version(
-    admin_client: Client, api: APIClient, organization: Organization
-) -> None:
-    api.post("/v1/workflows", {"name": "old"})
-    workflow = organization.workflows.get()
-    admin_client.post(f"/admin/runs/workflow/{workflow.pk}/change/", {"name": "new"})
-    renamed = organization.workflows.get()
-    assert (renamed.name, renamed.version) == ("new", workflow.version)

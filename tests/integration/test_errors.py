@@ -99,7 +99,6 @@ World = dict[str, str]
 
 @pytest.fixture
 def world(api: APIClient) -> World:
-    """Something for every address to be about."""
     made = workflow(api)["id"]
     running = started_run(api, workflow_id=made)["id"]
     answer(api.post(f"/v1/runs/{running}/steps/draw/start"))
@@ -235,11 +234,8 @@ def test_another_media_type_is_a_415(api: APIClient, media_type: str) -> None:
 
 def test_a_body_that_is_too_large_is_a_413(api: APIClient, settings: Settings) -> None:
     settings.API_BODY_MAX_BYTES = 2048
-    counts = row_counts()
 
     refusal(api.post("/v1/events", {"event_type": "a.b", "data": {"x": "y" * 3000}}), 413, "body_too_large")
-
-    assert row_counts() == counts
 
 
 def test_malformed_json_is_a_400(api: APIClient) -> None:

@@ -1,6 +1,7 @@
 """Seed 001's envelope: it can carry every event. Pure."""
 
 from delivery.formats import Message, compact_json, seconds_z
+from subscriptions.event_types import PayloadFormat
 
 
 def elan_event(message: Message) -> bytes:
@@ -15,3 +16,6 @@ def elan_event(message: Message) -> bytes:
             "data": dict(message.data),
         }
     )
+
+
+FORMATS = {PayloadFormat.ELAN_EVENT: elan_event}

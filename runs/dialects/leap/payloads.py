@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.formats import Message, compact_json
 from runs.states import FAILED_IN_SOME_WAY, RunStatus
+from subscriptions.event_types import PayloadFormat
 
 if TYPE_CHECKING:
     from runs.detail import RunDetail
@@ -12,14 +13,27 @@ if TYPE_CHECKING:
 
 def leap_v1(message: Message) -> bytes:
     """`output` is the whole workflow context: the full output of every step, in order."""
-    detail: RunDetail = message.detail
-    return compact_json(run_object(detail, detail.context() if detail.steps else detail.run.output))
+    return _v1(message.detail)
 
 
 def leap_v2(message: Message) -> bytes:
     """`output` is what the workflow's author configured."""
-    detail: RunDetail = message.detail
+    return _v2(message.detail)
+
+
+def _v1(detail: "RunDetail") -> bytes:
+    return compact_json(run_object(detail, detail.context() if detail.steps else detail.run.output))
+
+
+def _v2(detail: "RunDetail") -> bytes:
     return compact_json(run_object(detail, detail.run.output))
+
+
+def run_body(detail: "RunDetail") -> bytes:
+    """What the run's own callback sends: by the schema version of the workflow's version that it runs."""
+    if detail.run.version.payload_format == PayloadFormat.LEAP_V1:
+        return _v1(detail)
+    return _v2(detail)
 
 
 def run_object(detail: "RunDetail", output: Any) -> dict[str, Any]:
@@ -43,3 +57,6 @@ def run_object(detail: "RunDetail", output: Any) -> dict[str, Any]:
 def microseconds(moment: datetime | None) -> str | None:
     """`2023-12-30T19:35:10.428941+00:00`: six fractional digits, explicit offset (R7)."""
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+FORMATS = {PayloadFormat.LEAP_V1: leap_v1, PayloadFormat.LEAP_V2: leap_v2}

@@ -24,4 +24,6 @@ PROFILE = Profile(
     retry_policy="standard",
     timeout_seconds=10.0,
     callback_events=(WORKFLOW_COMPLETED, WORKFLOW_FAILED),
+    base_path="leap",
+    urls="runs.dialects.leap.urls",
 )

@@ -1,0 +1,110 @@
+"""New runs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from delivery import outbox
+from runs import selectors
+from runs.detail import RunDetail, run_data
+from runs.dialects import profiles
+from runs.dialects.profile import IdForm
+from runs.models import Run, Workflow
+from runs.services import own_or_new_id
+from subscriptions import rules
+from subscriptions.event_types import WORKFLOW_QUEUED
+from subscriptions.models import ApiKey, Organization
+from subscriptions.secrets import encrypt
+from webhooks_project.errors import Conflict
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """What a caller asks for, whichever dialect it speaks."""
+
+    workflow: Workflow
+    input: Any = None
+    webhook_url: str = ""
+    #: what the dialect calls that field, for error texts
+    webhook_url_field: str = "webhook_url"
+    #: sent along with the webhook where the dialect has such a thing
+    webhook_secret: str = ""
+    external_id: str | None = None
+    #: imported; None makes new ones
+    id: str | None = None
+    created_at: datetime | None = None
+    #: None: the form of the workflow's dialect
+    id_form: IdForm | None = None
+    kind: str = ""
+    request: Any = None
+    bulk_id: UUID | None = None
+    parent: Run | None = None
+    api_key: ApiKey | None = None
+
+
+def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
+    """A queued run, and whether it is new: the same `external_id` again gives the same run.
+
+    Raises InvalidInput, Conflict.
+    """
+    webhook_url = new.webhook_url.strip()
+    if webhook_url:
+        webhook_url = rules.clean_url(webhook_url, new.webhook_url_field)
+    run = Run(
+        organization=organization,
+        workflow=new.workflow,
+        version=new.workflow.version,
+        public_id=own_or_new_id(new.id, new.id_form or profiles()[new.workflow.dialect].run_ids, "id"),
+        external_id=new.external_id,
+        webhook_url=webhook_url,
+        encrypted_webhook_secret=encrypt(new.webhook_secret) if new.webhook_secret else "",
+        input=new.input,
+        kind=new.kind,
+        request=new.request,
+        bulk_id=new.bulk_id,
+        parent=new.parent,
+        api_key=new.api_key,
+        created_at=new.created_at or timezone.now(),
+    )
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+            run.refresh_from_db(fields=["updated_at"])
+            _tell_queued(run)
+    except IntegrityError:
+        return _first_of(run, own_id=new.id), False
+    return run, True
+
+
+def _tell_queued(run: Run) -> None:
+    """For executors that take up queued runs when they are told of them."""
+    event = outbox.NewEvent(
+        organization=run.organization,
+        event_type=WORKFLOW_QUEUED,
+        occurred_at=run.created_at,
+        data=run_data(run),
+        source=run.workflow.public_id,
+        subject=run.public_id,
+        detail=RunDetail(run, steps=()),
+    )
+    outbox.append_if_wanted(event)
+
+
+def _first_of(run: Run, own_id: str | None) -> Run:
+    """The run that was there first under the same external_id, if the calls were the same."""
+    first = selectors.runs(run.organization).filter(external_id=run.external_id).first()
+    if run.external_id is None or first is None:
+        raise Conflict("a run of this id exists", field="id", code="id_taken")
+    same = (
+        first.workflow_id == run.workflow_id
+        and first.input == run.input
+        and first.webhook_url == run.webhook_url
+        and own_id in (None, first.public_id)
+    )
+    if not same:
+        raise Conflict("another run has this external_id", field="external_id", code="external_id_taken")
+    return first

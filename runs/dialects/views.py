@@ -1,0 +1,42 @@
+"""What the APIs of all dialects share: parse, call the same services, render."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+
+from runs.api.views import RunsScopesViewSet
+from runs.creation import NewRun, run_create
+from runs.detail import RunDetail
+from runs.models import Run, Workflow
+from runs.selectors import run_of_dialect, workflow_named
+from subscriptions.api.base import valid
+
+
+class DialectViewSet(RunsScopesViewSet):
+    """Callers of one source system; only its own runs and workflows exist for them."""
+
+    dialect: ClassVar[str]
+
+    def read(self, shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+        """The body's values; imported fields only with the scope for it."""
+        values = valid(shape, request.data)
+        self.refuse_import(values)
+        return values
+
+    def workflow(self, name: str) -> Workflow:
+        return workflow_named(self.organization, name, dialect=self.dialect)
+
+    def run(self, run_id: str) -> Run:
+        return run_of_dialect(self.organization, run_id, dialect=self.dialect)
+
+    def create_run(self, new: NewRun) -> Run:
+        run, _ = run_create(organization=self.organization, new=new)
+        return run
+
+
+def as_sent(render: Callable[[RunDetail], bytes], run: Run, status: int = 200) -> HttpResponse:
+    """The run in exactly the bytes that its webhook has or would have (R27)."""
+    return HttpResponse(render(RunDetail(run)), status=status, content_type="application/json")

@@ -1,0 +1,46 @@
+"""Sends the webhook of an ended run again, at once, on a person's or system's demand."""
+
+from django.db import transaction
+
+from delivery import formats, services
+from delivery.models import Delivery, Event
+from runs.detail import RunDetail, run_data
+from runs.models import Run
+from runs.states import ENDED
+from runs.transitions import callback_to
+from subscriptions import rules
+from subscriptions.event_types import RUN_ENDED
+from webhooks_project.errors import InvalidInput
+
+
+@transaction.atomic
+def resend_callback(run: Run, *, url: str | None = None, timeout_seconds: float) -> Delivery:
+    """One more delivery of the run's end: a single attempt, to its callback URL or to `url`.
+
+    The bytes are those frozen when the run ended; a run that had no callback then is rendered now.
+    Raises InvalidInput for a run that has not ended, has no URL, or an URL that is not allowed.
+    """
+    if run.status not in ENDED:
+        raise InvalidInput(f"the run has not ended yet: it is {run.status}", code="not_ended")
+    url = rules.clean_url(url, "webhook_url") if url else run.webhook_url or run.version.webhook_url
+    if not url:
+        raise InvalidInput("no webhook URL is configured for the run", field="webhook_url", code="no_url")
+    event = Event.objects.get(
+        organization=run.organization, subject=run.public_id, type__in=RUN_ENDED, is_test=False
+    )
+    callback = callback_to(run, url, timeout_seconds=timeout_seconds)
+
+    def render() -> bytes:
+        message = formats.Message(
+            event_id=event.event_id,
+            event_type=event.type,
+            organization_id=run.organization.public_id,
+            source=event.source,
+            subject=event.subject,
+            occurred_at=event.occurred_at,
+            data=run_data(run),
+            detail=RunDetail(run),
+        )
+        return formats.render(callback.payload_format, message)
+
+    return services.send_event_to(event, callback, render=render)
