@@ -29,6 +29,7 @@ WITH recorded AS (
     UPDATE delivery_delivery AS d
     SET attempts = d.attempts + 1,
         last_status_code = %(status_code)s,
+        url = %(url)s,
         lease_until = NULL,
         -- Cancelled while the request was on its way: an acceptance is the truth, a failure changes nothing.
         state = CASE WHEN d.finished_at IS NULL OR %(accepted)s THEN %(state)s ELSE d.state END,

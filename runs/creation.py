@@ -1,7 +1,7 @@
 """New runs."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,10 @@ from subscriptions import rules
 from subscriptions.event_types import WORKFLOW_QUEUED
 from subscriptions.models import ApiKey, Organization
 from subscriptions.secrets import encrypt
-from webhooks_project.errors import Conflict
+from webhooks_project.errors import Conflict, InvalidInput
+
+# Callers' clocks may run ahead a little.
+FUTURE_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,8 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
 
     Raises InvalidInput, Conflict.
     """
+    if new.created_at is not None and new.created_at > timezone.now() + FUTURE_TOLERANCE:
+        raise InvalidInput("created_at lies in the future", field="created_at", code="in_the_future")
     webhook_url = new.webhook_url.strip()
     if webhook_url:
         webhook_url = rules.clean_url(webhook_url, new.webhook_url_field)

@@ -64,6 +64,8 @@ def report_run(*, organization: Organization, run_id: str, move: Move, report: R
         if run.reports.get(move) == report.fingerprint:
             return run
         raise _impossible(run, move, report)
+    if move is Move.START and _is_another_executor(run, report):
+        raise _other_executor()
     now = _moment(report, run.created_at, run.started_at)
     _apply(run, move, report, now)
     run.reports[move] = report.fingerprint
@@ -98,7 +100,7 @@ def report_step(*, organization: Organization, run_id: str, key: str, move: Move
         raise Conflict(f"the run is {run.status}: its steps cannot move", code="impossible_move")
     if not step_move_allowed(move, status):
         raise Conflict(f"the step is {status}: it cannot {move}", code="impossible_move")
-    now = _moment(report, run.created_at, step.started_at if step else None)
+    now = _moment(report, run.created_at, step.started_at if step else run.started_at)
     if step is None:
         step = Step(run=run, key=key, index=run.steps.count(), started_at=now)
     step.status, event_type = STEP_EVENTS[move]
@@ -200,8 +202,16 @@ def _is_repeat_of_progress(run: Run, move: Move, report: Report) -> bool:
 
 def _impossible(run: Run, move: Move, report: Report) -> Conflict:
     if move is Move.START and run.status == RunStatus.RUNNING and run.executor_id:
-        return Conflict("the run was started by another executor", field="executor_id", code="other_executor")
+        return _other_executor()
     return Conflict(f"the run is {run.status}: it cannot {move}", code="impossible_move")
+
+
+def _is_another_executor(run: Run, report: Report) -> bool:
+    return bool(run.executor_id) and report.values.get("executor_id", run.executor_id) != run.executor_id
+
+
+def _other_executor() -> Conflict:
+    return Conflict("the run was started by another executor", field="executor_id", code="other_executor")
 
 
 def _moment(report: Report, created_at: datetime, started_at: datetime | None) -> datetime:

@@ -165,20 +165,23 @@ def test_a_key_of_the_platform_s_customer_gets_the_customer_s_own_scopes(operato
     assert "runs:import" not in scopes
 
 
-def test_nobody_hands_out_a_scope_that_they_lack(operator: APIClient) -> None:
+def test_nobody_hands_out_a_scope_beyond_the_customers_own_affairs_that_they_lack(
+    operator: APIClient,
+) -> None:
     path = f"/v1/organizations/{new_organization(operator)['id']}/api-keys"
 
     refusal(operator.post(path, {"scopes": ["runs:import"]}), 403, "missing_scope")
 
 
-def test_nor_by_naming_no_scope_at_all(organization: Organization, operator: APIClient) -> None:
+def test_an_operator_who_may_only_provision_hands_out_all_of_a_customers_own_affairs(
+    organization: Organization, operator: APIClient
+) -> None:
     customer = new_organization(operator)
-    narrow = client_for(organization, [Scope.ORGANIZATIONS_WRITE, Scope.WEBHOOKS_READ])
+    narrow = client_for(organization, [Scope.ORGANIZATIONS_WRITE])
 
-    response = narrow.post(f"/v1/organizations/{customer['id']}/api-keys", {})
+    key = answer(narrow.post(f"/v1/organizations/{customer['id']}/api-keys", {}), 201)
 
-    handed_out = set(answer(response, 201)["scopes"]) if response.status_code == 201 else set()
-    assert handed_out <= {"organizations:write", "webhooks:read"}
+    assert set(key["scopes"]) == set(DEFAULT_SCOPES)
 
 
 def test_only_keys_that_sign_are_kept_and_those_encrypted(operator: APIClient) -> None:

@@ -33,7 +33,7 @@ INVALID: dict[str, tuple[Json, str]] = {
     "an unknown format": ({"payload_format": "xml"}, "payload_format"),
     "a format that cannot carry it": ({"payload_format": "leap_v2", "events": ["*"]}, "payload_format"),
     "an unknown scheme": ({"signature_schemes": ["rot13"]}, "signature_schemes.0"),
-    "the callbacks' scheme": ({"signature_schemes": ["skyvern"]}, "signature_schemes.0"),
+    "the callbacks' scheme": ({"signature_schemes": ["skyvern"]}, "signature_schemes"),
     "none and another scheme": ({"signature_schemes": ["none", "shared_secret"]}, "signature_schemes"),
     "an unknown policy": ({"retry_policy": "often"}, "retry_policy"),
     "a negative wait": ({"retry_schedule": [-1]}, "retry_schedule"),

@@ -22,8 +22,8 @@ RESERVED = (
 )
 
 
-def test_the_catalogue_has_seed_001s_six_and_cancelled() -> None:
-    assert set(CATALOGUE) == {*SEED_001, "workflow.cancelled"}
+def test_the_catalogue_has_seed_001s_six_and_our_two() -> None:
+    assert set(CATALOGUE) == {*SEED_001, "workflow.queued", "workflow.cancelled"}
 
 
 @pytest.mark.parametrize("name", [*SEED_001, "workflow.cancelled", "*", "invoice.paid"])
