@@ -5,11 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 
 from delivery.admin import shown
-from runs import services
+from runs import services, webhook_version
 from runs.models import Run, Step, Workflow, WorkflowVersion
 from subscriptions.admin.base import ReadOnlyAdmin
 from subscriptions.admin.filters import InputFilter, OrganizationFilter
@@ -58,6 +58,7 @@ class WorkflowAdmin(ServiceAdmin):
         "organization",
         "dialect",
         "version",
+        "webhook_version",
         "versions",
         "created_at",
         "updated_at",
@@ -76,6 +77,21 @@ class WorkflowAdmin(ServiceAdmin):
         term = search_term.strip()
         found = Q(public_id=term) | Q(name__istartswith=term)
         return (queryset.filter(found) if term else queryset), False
+
+    def get_urls(self) -> list[Any]:
+        own = path(
+            "<int:pk>/webhook-version/",
+            self.admin_site.admin_view(lambda request, pk: webhook_version.page(request, self, pk)),
+            name="runs_workflow_webhook_version",
+        )
+        return [own, *super().get_urls()]
+
+    @admin.display(description="webhook version")
+    def webhook_version(self, workflow: Workflow) -> str:
+        if workflow.version is None or not webhook_version.has_versions(workflow):
+            return "-"
+        url = reverse("admin:runs_workflow_webhook_version", args=[workflow.pk])
+        return format_html('{} · <a href="{}">see and change</a>', workflow.version.payload_format, url)
 
     @admin.display(description="all versions")
     def versions(self, workflow: Workflow) -> str:
@@ -134,20 +150,12 @@ class RunAdmin(ReportedAdmin):
     fields = (
         *("public_id", "external_id", "status", "progress", "organization", "workflow", "version"),
         *("executor_id", "webhook_url", "created_at", "started_at", "ended_at", "updated_at"),
-        *(
-            "steps",
-            "deliveries",
-            "kind",
-            "bulk_id",
-            "parent",
-            "api_key",
-            "shown_request",
-            "shown_input",
-            "shown_output",
-            "shown_error",
-            "shown_artifacts",
-        ),
+        *("kind", "parent", "bulk_id", "api_key", "steps", "deliveries"),
+        *("shown_request", "shown_input", "shown_output", "shown_error", "shown_artifacts"),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        return super().get_queryset(request).defer("request", "encrypted_webhook_secret")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
@@ -155,9 +163,6 @@ class RunAdmin(ReportedAdmin):
         term = search_term.strip()
         found = Q(public_id=term) | Q(external_id=term)
         return (queryset.filter(found) if term else queryset), False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        return super().get_queryset(request).defer("request", "encrypted_webhook_secret")
 
     @admin.display(description="request")
     def shown_request(self, run: Run) -> str:

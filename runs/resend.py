@@ -4,7 +4,7 @@ from django.db import transaction
 
 from delivery import formats, services
 from delivery.models import Delivery, Event
-from runs.detail import RunDetail, run_data
+from runs.messages import end_of
 from runs.models import Run
 from runs.states import ENDED
 from runs.transitions import callback_to
@@ -31,16 +31,7 @@ def resend_callback(run: Run, *, url: str | None = None, timeout_seconds: float)
     callback = callback_to(run, url, timeout_seconds=timeout_seconds)
 
     def render() -> bytes:
-        message = formats.Message(
-            event_id=event.event_id,
-            event_type=event.type,
-            organization_id=run.organization.public_id,
-            source=event.source,
-            subject=event.subject,
-            occurred_at=event.occurred_at,
-            data=run_data(run),
-            detail=RunDetail(run),
-        )
+        message = end_of(run, event_id=event.event_id, event_type=event.type, occurred_at=event.occurred_at)
         return formats.render(callback.payload_format, message)
 
     return services.send_event_to(event, callback, render=render)

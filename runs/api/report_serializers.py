@@ -1,10 +1,12 @@
 """Shapes of an executor's reports about runs and steps."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from runs.states import Move
 from subscriptions.api.fields import JSONObjectField, StrictCharField
 from subscriptions.api.serializers import RefusesUnknownFields
 
@@ -116,3 +118,20 @@ class StepFailInput(StepFields):
     """Why the step failed."""
 
     error = ErrorField()
+
+
+RUN_SHAPES: Mapping[Move, type[ReportInput]] = {
+    Move.START: StartInput,
+    Move.PAUSE: ReportInput,
+    Move.PROGRESS: ProgressInput,
+    Move.COMPLETE: CompleteInput,
+    Move.FAIL: FailInput,
+    Move.TERMINATE: EndInput,
+    Move.TIME_OUT: EndInput,
+    Move.CANCEL: EndInput,
+}
+STEP_SHAPES: Mapping[Move, type[ReportInput]] = {
+    Move.START: StepFields,
+    Move.COMPLETE: StepFields,
+    Move.FAIL: StepFailInput,
+}

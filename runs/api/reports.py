@@ -5,7 +5,6 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
 from runs import transitions
 from runs.api import report_serializers as inputs
@@ -19,8 +18,8 @@ from subscriptions.models import Scope
 class ReportViewSet(RunsScopesViewSet):
     """What reports of runs and steps share."""
 
-    def read(self, shape: type[Serializer[Any]], request: Request) -> transitions.Report:
-        values = valid(shape, request.data)
+    def report(self, values: dict[str, Any]) -> transitions.Report:
+        """The validated values of a body as a report."""
         occurred_at = values.pop("occurred_at", None)
         return transitions.Report(
             values=values, occurred_at=occurred_at, may_import=self.caller.may(Scope.RUNS_IMPORT)
@@ -30,79 +29,73 @@ class ReportViewSet(RunsScopesViewSet):
 class RunReportViewSet(ReportViewSet):
     """Reports about a run."""
 
-    def _move(self, move: Move, shape: type[Serializer[Any]], request: Request, run_id: str) -> Response:
-        run = transitions.report_run(
-            organization=self.organization, run_id=run_id, move=move, report=self.read(shape, request)
-        )
+    def _move(self, move: Move, request: Request, run_id: str) -> Response:
+        report = self.report(valid(inputs.RUN_SHAPES[move], request.data))
+        run = transitions.report_run(organization=self.organization, run_id=run_id, move=move, report=report)
         return Response(shapes.RunWithSteps(run).data)
 
     @extend_schema(request=inputs.StartInput, responses=shapes.RunWithSteps)
     def start(self, request: Request, run_id: str) -> Response:
         """The run starts, or goes on after a pause; a second executor is refused."""
-        return self._move(Move.START, inputs.StartInput, request, run_id)
+        return self._move(Move.START, request, run_id)
 
     @extend_schema(request=inputs.ReportInput, responses=shapes.RunWithSteps)
     def pause(self, request: Request, run_id: str) -> Response:
         """The run waits, for a person for example."""
-        return self._move(Move.PAUSE, inputs.ReportInput, request, run_id)
+        return self._move(Move.PAUSE, request, run_id)
 
     @extend_schema(request=inputs.ProgressInput, responses=shapes.RunWithSteps)
     def progress(self, request: Request, run_id: str) -> Response:
         """What the run is doing, such as `uploading`; tells nobody."""
-        return self._move(Move.PROGRESS, inputs.ProgressInput, request, run_id)
+        return self._move(Move.PROGRESS, request, run_id)
 
     @extend_schema(request=inputs.CompleteInput, responses=shapes.RunWithSteps)
     def complete(self, request: Request, run_id: str) -> Response:
         """The run ended well; an output that cannot be found in it makes it a failure."""
-        return self._move(Move.COMPLETE, inputs.CompleteInput, request, run_id)
+        return self._move(Move.COMPLETE, request, run_id)
 
     @extend_schema(request=inputs.FailInput, responses=shapes.RunWithSteps)
     def fail(self, request: Request, run_id: str) -> Response:
         """The run ended with an error."""
-        return self._move(Move.FAIL, inputs.FailInput, request, run_id)
+        return self._move(Move.FAIL, request, run_id)
 
     @extend_schema(request=inputs.EndInput, responses=shapes.RunWithSteps)
     def terminate(self, request: Request, run_id: str) -> Response:
         """The run was ended from outside; receivers see a failure."""
-        return self._move(Move.TERMINATE, inputs.EndInput, request, run_id)
+        return self._move(Move.TERMINATE, request, run_id)
 
     @extend_schema(request=inputs.EndInput, responses=shapes.RunWithSteps)
     def time_out(self, request: Request, run_id: str) -> Response:
         """The run took too long; receivers see a failure."""
-        return self._move(Move.TIME_OUT, inputs.EndInput, request, run_id)
+        return self._move(Move.TIME_OUT, request, run_id)
 
     @extend_schema(request=inputs.EndInput, responses=shapes.RunWithSteps)
     def cancel(self, request: Request, run_id: str) -> Response:
         """The run is not wanted any more; only those who ask for it are told."""
-        return self._move(Move.CANCEL, inputs.EndInput, request, run_id)
+        return self._move(Move.CANCEL, request, run_id)
 
 
 class StepReportViewSet(ReportViewSet):
     """Reports about a step of a running run."""
 
-    def _move(
-        self, move: Move, shape: type[Serializer[Any]], request: Request, run_id: str, key: str
-    ) -> Response:
+    def _move(self, move: Move, request: Request, run_id: str, key: str) -> Response:
+        report = self.report(valid(inputs.STEP_SHAPES[move], request.data))
         step = transitions.report_step(
-            organization=self.organization,
-            run_id=run_id,
-            key=key,
-            move=move,
-            report=self.read(shape, request),
+            organization=self.organization, run_id=run_id, key=key, move=move, report=report
         )
         return Response(shapes.StepOutput(step).data)
 
     @extend_schema(request=inputs.StepFields, responses=shapes.StepOutput)
     def start(self, request: Request, run_id: str, key: str) -> Response:
         """The step starts."""
-        return self._move(Move.START, inputs.StepFields, request, run_id, key)
+        return self._move(Move.START, request, run_id, key)
 
     @extend_schema(request=inputs.StepFields, responses=shapes.StepOutput)
     def complete(self, request: Request, run_id: str, key: str) -> Response:
         """The step ended well."""
-        return self._move(Move.COMPLETE, inputs.StepFields, request, run_id, key)
+        return self._move(Move.COMPLETE, request, run_id, key)
 
     @extend_schema(request=inputs.StepFailInput, responses=shapes.StepOutput)
     def fail(self, request: Request, run_id: str, key: str) -> Response:
         """The step ended with an error."""
-        return self._move(Move.FAIL, inputs.StepFailInput, request, run_id, key)
+        return self._move(Move.FAIL, request, run_id, key)

@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
+from runs.api.batch import STEP_KEY, BatchViewSet
 from runs.api.reports import RunReportViewSet, StepReportViewSet
 from runs.api.views import RunViewSet, WorkflowViewSet
 from runs.states import RUN_MOVES, STEP_EVENTS
@@ -11,7 +12,7 @@ from runs.states import RUN_MOVES, STEP_EVENTS
 class StepKey(StringConverter):
     """What executors call their steps."""
 
-    regex = r"[A-Za-z0-9_.:-]{1,128}"
+    regex = STEP_KEY
 
 
 register_converter(StepKey, "step_key")
@@ -24,6 +25,7 @@ urlpatterns = [
     ),
     path("workflows/<str:workflow_id>/rotate-secret", WorkflowViewSet.as_view({"post": "rotate_secret"})),
     path("runs", RunViewSet.as_view({"get": "list", "post": "create"})),
+    path("runs/batch", BatchViewSet.as_view({"post": "create"})),
     path("runs/<str:run_id>", RunViewSet.as_view({"get": "retrieve"})),
     path("runs/<str:run_id>/webhooks", RunViewSet.as_view({"get": "webhooks"})),
     *(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.text import slugify
 from rest_framework import serializers
 
 from subscriptions.api.fields import StrictBooleanField, StrictCharField, StrictFloatField
@@ -104,6 +105,36 @@ class RotateOutput(serializers.Serializer[Any]):
     """The new Standard Webhooks secret, shown only now."""
 
     signing_secret = serializers.CharField()
+
+
+class MyOrganization(serializers.Serializer[Any]):
+    """An organization that the caller's key acts for."""
+
+    organization_id = serializers.CharField()
+    organization_name = serializers.CharField()
+    organization_slug = serializers.CharField()
+    role = serializers.CharField()
+    joined_at = serializers.DateTimeField()
+    is_active = serializers.BooleanField()
+
+
+class MyOrganizations(serializers.Serializer[Any]):
+    """The organizations of a key, and the one that this request is for."""
+
+    active_organization_id = serializers.CharField()
+    organizations = MyOrganization(many=True)
+
+
+def my_organization(organization: Organization, key: ApiKey | None, *, active: bool) -> dict[str, Any]:
+    """A key has no role but its scopes; callers of the original find `member`."""
+    return {
+        "organization_id": organization.public_id,
+        "organization_name": organization.name,
+        "organization_slug": slugify(organization.name) or organization.public_id,
+        "role": "member",
+        "joined_at": organization.created_at if key is None else key.created_at,
+        "is_active": active,
+    }
 
 
 class OrganizationInput(RefusesUnknownFields):

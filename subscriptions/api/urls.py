@@ -2,7 +2,12 @@
 
 from django.urls import path
 
-from subscriptions.api.views import ApiKeyViewSet, OrganizationsViewSet, SubscriptionViewSet
+from subscriptions.api.views import (
+    ApiKeyViewSet,
+    MyOrganizationsViewSet,
+    OrganizationsViewSet,
+    SubscriptionViewSet,
+)
 
 urlpatterns = [
     path("webhooks", SubscriptionViewSet.as_view({"get": "list", "post": "create"})),
@@ -13,6 +18,7 @@ urlpatterns = [
     path(
         "webhooks/<int:subscription_id>/rotate-secret", SubscriptionViewSet.as_view({"post": "rotate_secret"})
     ),
+    path("users/me/organizations", MyOrganizationsViewSet.as_view({"get": "list"})),
     path("organizations", OrganizationsViewSet.as_view({"get": "list", "post": "create"})),
     path("organizations/<str:organization_id>", OrganizationsViewSet.as_view({"get": "retrieve"})),
     path(

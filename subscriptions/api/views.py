@@ -79,6 +79,26 @@ class SubscriptionViewSet(OrganizationViewSet):
         return Response(shapes.RotateOutput({"signing_secret": secret}).data)
 
 
+class MyOrganizationsViewSet(OrganizationViewSet):
+    """Which organizations the key acts for (as ELAN AI Bridge's callers ask it)."""
+
+    @extend_schema(responses=shapes.MyOrganizations)
+    def list(self, request: Request) -> Response:
+        """The key's organizations; the active one is that of X-Org-Id, else the key's default."""
+        key = self.caller.key
+        own = [self.organization] if key is None else [key.organization, *key.organizations.order_by("pk")]
+        organizations = {o.pk: o for o in [*own, self.organization]}.values()
+        return Response(
+            {
+                "active_organization_id": self.organization.public_id,
+                "organizations": [
+                    shapes.my_organization(organization, key, active=organization == self.organization)
+                    for organization in organizations
+                ],
+            }
+        )
+
+
 class OrganizationsViewSet(OrganizationViewSet):
     """For the platform's operator: provision customers and their keys without the admin."""
 

@@ -213,7 +213,7 @@ def test_deliveries_are_filtered(
         "organization=%00": 2,
         f"subscription={hook.pk}": 2,
         f"subscription={2**63}": 0,
-        f"subscription={10**20}": 0,
+        f"subscription={'9' * 5000}": 0,
         "subscription=x": 0,
         "created=1": 2,
         "created=x": 2,

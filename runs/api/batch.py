@@ -1,0 +1,100 @@
+"""Many reports in one call: each applied or refused on its own, answered in order."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from runs import transitions
+from runs.api import report_serializers as inputs
+from runs.api.reports import ReportViewSet
+from runs.models import PUBLIC_ID_MAX_CHARACTERS
+from runs.states import RUN_MOVES, Move
+from subscriptions.api.base import valid
+from subscriptions.api.fields import JSONObjectField, StrictCharField
+from subscriptions.api.serializers import RefusesUnknownFields
+from webhooks_project.api_errors import body, validation_body
+from webhooks_project.errors import DomainError
+
+STEP_KEY = r"[A-Za-z0-9_.:-]{1,128}"
+
+
+class BatchedReport(RefusesUnknownFields):
+    """One report: of a step if `step` names one, else of the run; `report` is the body of the single call."""
+
+    run_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS)
+    move = serializers.ChoiceField(choices=[move.value for move in RUN_MOVES])
+    step = serializers.RegexField(rf"\A{STEP_KEY}\Z", required=False)
+    report = JSONObjectField(required=False)
+
+
+class BatchInput(RefusesUnknownFields):
+    """Up to RUN_REPORTS_PER_BATCH_MAX reports, of any runs; each is checked on its own."""
+
+    reports = serializers.ListField(child=serializers.JSONField(), allow_empty=False)
+
+    def validate_reports(self, reports: list[Any]) -> list[Any]:
+        if len(reports) > settings.RUN_REPORTS_PER_BATCH_MAX:
+            raise ValidationError(f"At most {settings.RUN_REPORTS_PER_BATCH_MAX} reports.", code="too_many")
+        return reports
+
+
+class BatchResult(serializers.Serializer[Any]):
+    """`status` is that of the single call; `state` where it was applied, else `error` in the common shape."""
+
+    run_id = serializers.CharField(allow_null=True)
+    status = serializers.IntegerField()
+    state = serializers.CharField(required=False)
+    error = serializers.JSONField(required=False)
+
+
+class BatchOutput(serializers.Serializer[Any]):
+    """One result per report, in their order."""
+
+    results = BatchResult(many=True)
+
+
+class BatchViewSet(ReportViewSet):
+    """Reports by the hundred, for executors that gather them."""
+
+    @extend_schema(request=BatchInput, responses=BatchOutput)
+    def create(self, request: Request) -> Response:
+        """Each report is a transaction of its own: one that is refused holds up no other."""
+        reports = valid(BatchInput, request.data)["reports"]
+        return Response({"results": [self._one(report) for report in reports]})
+
+    def _one(self, said: Any) -> dict[str, Any]:
+        run_id = said.get("run_id") if isinstance(said, dict) else None
+        try:
+            return {"run_id": run_id, "status": 200, "state": self._apply(said)}
+        except DomainError as error:
+            answer = body(error.detail, error.error_code, error.field)
+            return {"run_id": run_id, "status": error.status, "error": answer}
+        except ValidationError as error:
+            return {"run_id": run_id, "status": 422, "error": validation_body(error.detail)}
+
+    def _apply(self, said: Any) -> str:
+        """Raises DomainError or ValidationError."""
+        values = valid(BatchedReport, said)
+        move = Move(values["move"])
+        shapes = inputs.STEP_SHAPES if "step" in values else inputs.RUN_SHAPES
+        if move not in shapes:
+            raise ValidationError({"move": [f"A step cannot {move}."]}, code="invalid_choice")
+        report = self.report(valid(shapes[move], values.get("report", {})))
+        if "step" not in values:
+            run = transitions.report_run(
+                organization=self.organization, run_id=values["run_id"], move=move, report=report
+            )
+            return str(run.status)
+        step = transitions.report_step(
+            organization=self.organization,
+            run_id=values["run_id"],
+            key=values["step"],
+            move=move,
+            report=report,
+        )
+        return str(step.status)
