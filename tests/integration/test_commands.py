@@ -43,9 +43,6 @@ def replayed() -> set[UUID | None]:
     return {copy.replay_of_id for copy in Delivery.objects.exclude(replay_of=None)}
 
 
-# --- create_api_key ---
-
-
 def test_create_api_key_prints_nothing_but_a_key_that_works() -> None:
     out, err = run("create_api_key", "--organization", "New", "--email", "ops@new.example", "--name", "ci")
     organization = Organization.objects.get(name="New")
@@ -78,9 +75,6 @@ def test_create_api_key_refuses_nonsense_and_leaves_nothing(arguments: list[str]
     with pytest.raises(CommandError, match=message):
         run("create_api_key", "--organization", "New", *arguments)
     assert not Organization.objects.exists()
-
-
-# --- replay_deliveries ---
 
 
 def test_replay_leaves_alone_what_was_delivered_or_has_not_ended(
@@ -203,9 +197,6 @@ def test_an_interrupted_replay_says_what_was_done(
     assert stopped.value.code == 130
     assert out.getvalue() == "interrupted; replayed 2 deliveries (0 not replayable)\n"
     assert len(replayed()) == 2
-
-
-# --- requeue ---
 
 
 @contextmanager
