@@ -170,9 +170,10 @@ def parse_states(texts: list[str] | None) -> list[State]:
 
 
 def parse_subscription(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not Subscription.objects.filter(pk=int(text)).exists():
+    number = whole_number(text)
+    if number is None or not Subscription.objects.filter(pk=number).exists():
         raise CommandError(f"--subscription: no subscription {text!r}")
-    return int(text)
+    return number
 
 
 def parse_event_type(text: str) -> str:
@@ -203,6 +204,11 @@ def parse_time(option: str, text: str | None) -> datetime | None:
 def parse_limit(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()) or int(text) == 0:
+    number = whole_number(text)
+    if not number:
         raise CommandError(f"--limit: {text!r} is not a whole number of at least 1")
-    return int(text)
+    return number
+
+
+def whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
