@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -167,26 +168,29 @@ def send_event_to(event: Event, callback: Callback, *, render: Callable[[], byte
     return delivery
 
 
-def why_not_replayable(delivery: Delivery) -> str | None:
+def why_not_replayable(delivery: Delivery, active: Collection[int] | None = None) -> str | None:
+    """`active` holds the ids of active subscriptions where the caller has looked up many at once."""
     if delivery.state not in ENDED:
         return f"the delivery is {delivery.state}: it has not ended yet"
-    if delivery.subscription_id is not None:
-        active = Subscription.objects.filter(pk=delivery.subscription_id, is_active=True).exists()
-        if not active and not delivery.is_test:
-            return "its subscription is deleted or not active"
-    return None
+    if delivery.subscription_id is None or delivery.is_test:
+        return None
+    if active is None:
+        active = _active([delivery])
+    return None if delivery.subscription_id in active else "its subscription is deleted or not active"
 
 
 def replay_many(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
     """Replay ended deliveries whose subscription is active; yields the new ones chunk by chunk."""
-    chunk: list[Delivery] = []
-    for delivery in deliveries:
-        if why_not_replayable(delivery) is None:
-            chunk.append(delivery)
-        if len(chunk) >= REPLAY_CHUNK_ROWS:
-            yield from _committed(chunk)
-            chunk = []
-    yield from _committed(chunk)
+    rows = iter(deliveries)
+    while chunk := list(islice(rows, REPLAY_CHUNK_ROWS)):
+        active = _active(chunk)
+        yield from _committed([row for row in chunk if why_not_replayable(row, active) is None])
+
+
+def _active(deliveries: Iterable[Delivery]) -> set[int]:
+    """Which of their subscriptions are active."""
+    ids = {delivery.subscription_id for delivery in deliveries if delivery.subscription_id is not None}
+    return set(Subscription.objects.filter(pk__in=ids, is_active=True).values_list("pk", flat=True))
 
 
 @transaction.atomic
