@@ -7,7 +7,7 @@ STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv serve demo test lint types contracts checks tests format lock clean
+.PHONY: help venv serve demo bench test lint types contracts checks tests format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ serve: venv ## Run the whole service on this machine until Ctrl-C (local mode)
 
 demo: venv ## Show the main job on real input: several receivers, a failing one, every attempt on record
 	@exec $(PY) -m demo
+
+bench: venv ## Deliveries per second and CPU per delivery on this machine
+	@exec $(PY) -m benchmarks
 
 test: lint types contracts checks tests ## Everything CI checks
 

@@ -1,0 +1,1 @@
+"""Scenarios that print figures. Machines are shared and noisy: compare what ran side by side."""
