@@ -31,14 +31,21 @@ class Callback:
         return asdict(self)
 
 
-def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver:
-    """The receiver that a delivery's `callback` column describes, with the keys in force."""
+def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver | None:
+    """The receiver that a delivery's `callback` column describes, with the keys in force.
+
+    None where the API key that has to sign was revoked: unsigned it must not go out.
+    """
+    api_key = None
+    if SignatureScheme.SKYVERN in row["signature_schemes"]:
+        api_key = signing_api_key(row["api_key_id"])
+        if api_key is None:
+            return None
     schedule = row["retry_schedule"]
     keys = callback_keys(organization_id, row["workflow_id"])
     if row["encrypted_secret"]:
         text = decrypt(row["encrypted_secret"])
         keys = (SigningKey(kind=SigningSecret.Kind.TEXT, text=text, expires_at=None), *keys)
-    signs_with_api_key = SignatureScheme.SKYVERN in row["signature_schemes"]
     return Receiver(
         url=row["url"],
         signature_schemes=tuple(row["signature_schemes"]),
@@ -47,5 +54,5 @@ def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver:
         timeout_seconds=row["timeout_seconds"],
         headers=(),
         keys=keys,
-        api_key=signing_api_key(row["api_key_id"]) if signs_with_api_key else None,
+        api_key=api_key,
     )

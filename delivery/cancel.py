@@ -29,6 +29,7 @@ MESSAGES = {
     "cancelled_by_request": "Cancelled before this attempt was made",
     "subscription_deactivated": "Cancelled: the subscription was deactivated",
     "subscription_deleted": "Cancelled: the subscription was deleted",
+    "signing_key_revoked": "Cancelled: the API key that signs for this run was revoked",
 }
 
 

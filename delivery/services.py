@@ -124,9 +124,14 @@ def cancel(*, organization: Organization, delivery_id: UUID) -> Delivery:
 
 
 def cancel_claimed(claimed: Claimed) -> None:
-    """The subscription was stopped between the event and this attempt: nothing is sent."""
-    reason = "subscription_deleted" if claimed.is_active is None or claimed.deleted_at else None
-    cancel_one(claimed.id, reason or "subscription_deactivated")
+    """What was to sign or to receive is gone since the event happened: nothing is sent."""
+    if claimed.callback is not None:
+        reason = "signing_key_revoked"
+    elif claimed.is_active is None or claimed.deleted_at:
+        reason = "subscription_deleted"
+    else:
+        reason = "subscription_deactivated"
+    cancel_one(claimed.id, reason)
 
 
 def stop_subscription(*, subscription: Subscription, reason: str, **_: Any) -> None:

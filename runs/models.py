@@ -44,7 +44,9 @@ class Workflow(models.Model):
             # Also serves runs/selectors.py workflow_get().
             models.UniqueConstraint(fields=["organization", "public_id"], name="workflow_id_once"),
             models.UniqueConstraint(
-                fields=["organization", "slug"], name="workflow_slug_once", condition=Q(slug__isnull=False)
+                fields=["organization", "dialect", "slug"],
+                name="workflow_slug_once",
+                condition=Q(slug__isnull=False),
             ),
         ]
         indexes = [

@@ -9,14 +9,17 @@ from django.utils import timezone
 from delivery import formats
 from runs.detail import RunDetail, run_data
 from runs.dialects import profiles
+from runs.dialects.eachlabs import payloads as eachlabs
 from runs.dialects.elan import payloads as elan
 from runs.dialects.leap import payloads as leap
+from runs.dialects.leaperone import payloads as leaperone
+from runs.dialects.skyvern import payloads as skyvern
 from runs.models import Run, Workflow, WorkflowVersion
 from runs.states import RunStatus
 
 
 def register_all() -> None:
-    for module in (elan, leap):
+    for module in (elan, leap, leaperone, skyvern, eachlabs):
         for payload_format, renderer in module.FORMATS.items():
             formats.register(payload_format, renderer)
     formats.register_example(example)

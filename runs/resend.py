@@ -25,9 +25,11 @@ def resend_callback(run: Run, *, url: str | None = None, timeout_seconds: float)
     url = rules.clean_url(url, "webhook_url") if url else run.webhook_url or run.version.webhook_url
     if not url:
         raise InvalidInput("no webhook URL is configured for the run", field="webhook_url", code="no_url")
-    event = Event.objects.get(
+    event = Event.objects.filter(
         organization=run.organization, subject=run.public_id, type__in=RUN_ENDED, is_test=False
-    )
+    ).first()
+    if event is None:
+        raise InvalidInput("the run's event is no longer kept", code="event_gone")
     callback = callback_to(run, url, timeout_seconds=timeout_seconds)
 
     def render() -> bytes:

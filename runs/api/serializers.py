@@ -133,8 +133,8 @@ class RunOutput(OutputSerializer):
     class Meta:
         model = Run
         fields = (
-            "id external_id workflow_id version_id status progress executor_id webhook_url input output "
-            "error artifacts created_at started_at ended_at updated_at"
+            "id external_id workflow_id version_id kind status progress executor_id webhook_url input "
+            "request output error artifacts created_at started_at ended_at updated_at"
         ).split()
 
 

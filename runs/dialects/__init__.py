@@ -17,7 +17,10 @@ def names() -> list[str]:
 
 
 def _all() -> tuple[Profile, ...]:
+    from runs.dialects.eachlabs.profile import PROFILE as EACHLABS
     from runs.dialects.elan.profile import PROFILE as ELAN
     from runs.dialects.leap.profile import PROFILE as LEAP
+    from runs.dialects.leaperone.profile import PROFILE as LEAPERONE
+    from runs.dialects.skyvern.profile import PROFILE as SKYVERN
 
-    return (ELAN, LEAP)
+    return (ELAN, LEAP, LEAPERONE, SKYVERN, EACHLABS)

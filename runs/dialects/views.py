@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponse
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from runs.api.views import RunsScopesViewSet
@@ -19,6 +20,14 @@ class DialectViewSet(RunsScopesViewSet):
     """Callers of one source system; only its own runs and workflows exist for them."""
 
     dialect: ClassVar[str]
+    #: what this system answers where this service says 422
+    invalid_status: ClassVar[int] = 422
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        if response.status_code == 422:
+            response.status_code = self.invalid_status
+        return response
 
     def read(self, shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:
         """The body's values; imported fields only with the scope for it."""

@@ -59,8 +59,8 @@ FIELDS: dict[str, str] = {
     "PATCH /v1/webhooks/{webhook}": """name url events secret headers is_active payload_format
         signature_schemes retry_policy retry_schedule timeout_seconds workflow_ids""",
     "POST /v1/webhooks/{webhook}/rotate-secret": "overlap_seconds",
-    "POST /v1/workflows": """name slug dialect outputs webhook_url payload_format signature_schemes retry_policy
-        retry_schedule timeout_seconds id version_id created_at""",
+    "POST /v1/workflows": """name slug dialect outputs webhook_url payload_format signature_schemes
+        retry_policy retry_schedule timeout_seconds id version_id created_at""",
     "PATCH /v1/workflows/{workflow}": """name outputs webhook_url payload_format signature_schemes
         retry_policy retry_schedule timeout_seconds version_id""",
     "POST /v1/workflows/{workflow}/rotate-secret": "overlap_seconds",

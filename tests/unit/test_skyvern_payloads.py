@@ -13,6 +13,7 @@ from runs.detail import RunDetail
 from runs.dialects.skyvern.payloads import normalized_json, run_body, run_object, run_with_request
 from runs.dialects.skyvern.profile import PROFILE, TASK_IDS, TASK_V2_IDS
 from runs.models import Run, Step, Workflow, WorkflowVersion
+from runs.payloads import example
 from runs.states import RunStatus
 
 SEED_KEYS = (
@@ -99,6 +100,12 @@ def test_the_seeds_keys_come_first_then_the_extras_and_nulls_are_kept() -> None:
     assert (body["downloaded_files"], body["errors"], body["step_count"]) == ([], [], 0)
     nulls = "output recording_url screenshot_urls failure_reason app_url started_at finished_at".split()
     assert [body[name] for name in nulls] == [None] * len(nulls)
+
+
+def test_a_test_delivery_has_the_same_keys() -> None:
+    _, detail = example("wf_test")
+
+    assert list(json.loads(run_body(detail))) == SEED_KEYS + EXTRAS
 
 
 def test_the_aliases_of_old_are_there_on_demand_only() -> None:

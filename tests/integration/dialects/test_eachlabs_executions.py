@@ -5,7 +5,7 @@ import json
 import pytest
 from rest_framework.test import APIClient
 
-from tests.factories import Json, answer
+from tests.factories import Json, answer, run, webhook
 from tests.integration.dialects.conftest import Deliver, report
 from tests.integration.dialects.test_eachlabs import API, execution, make_workflow, trigger
 from tests.receiver import Receiver
@@ -117,3 +117,19 @@ def test_hard_content_comes_out_as_it_went_in(api: APIClient, receiver: Receiver
     assert str(body["inputs"]) == str(body["output"]) == str(json.loads(text))
     assert api.get(f"{API}/executions/{execution_id}").content == request.body
     assert api.get(f"/eachlabs/v1/webhooks/{execution_id}").json()["request"] == request.body.decode()
+
+
+def test_a_subscription_may_have_this_format_for_runs_of_any_dialect(
+    api: APIClient, receiver: Receiver, deliver: Deliver
+) -> None:
+    ended = ["workflow.completed", "workflow.failed", "workflow.cancelled"]
+    webhook(api, url=receiver.url(), events=ended, payload_format="eachlabs_execution")
+    native = [run(api, input={"prompt": "a cat"})["id"] for _ in range(2)]
+    report(api, native[0], "start")
+
+    report(api, native[0], "complete", {"output": "done"})
+    report(api, native[1], "cancel")
+
+    done, cancelled = (json.loads(request.body) for request in deliver())
+    assert (done["execution_id"], done["step_outputs"], done["output"]) == (native[0], {}, "done")
+    assert (cancelled["execution_id"], cancelled["status"]) == (native[1], "cancelled")

@@ -49,8 +49,9 @@ def test_the_log_holds_callbacks_of_eachlabs_executions_only(
     ids = [completed(api, webhook_url=receiver.url()) for _ in range(3)]
     silent = completed(api)
     native = run(api, webhook_url=receiver.url())["id"]
-    report(api, native, "cancel")
+    report(api, native, "fail", {"error": "no"})
 
+    assert len(answer(api.get(LOG))["webhooks"]) == 3
     listed = answer(api.get(LOG, {"limit": 2, "offset": 1}))
 
     assert [row["execution_id"] for row in listed["webhooks"]] == [ids[1], ids[0]]

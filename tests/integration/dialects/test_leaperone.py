@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from delivery.deliver import Again
 from delivery.models import Delivery
-from tests.factories import Json, answer, events_of
+from tests.factories import Json, answer, events_of, run, webhook
 from tests.integration.conftest import CollectedWakeUps
 from tests.integration.dialects.conftest import Deliver, report
 from tests.integration.dialects.test_leap import compact, golden
@@ -163,10 +163,10 @@ def test_the_executor_gets_the_body_as_it_came_without_the_callback(api: APIClie
 
     task_id = make_task(api, callbackUrl=None, **said)
 
-    run = answer(api.get(f"/v1/runs/{task_id}"))
+    made = answer(api.get(f"/v1/runs/{task_id}"))
     assert task_id.startswith("img-")
-    assert run["input"] == BODY | said
-    assert list(run["input"]) == [*BODY, *said]
+    assert made["input"] == BODY | said
+    assert list(made["input"]) == [*BODY, *said]
 
 
 def test_a_model_is_a_workflow_made_on_first_use(api: APIClient) -> None:
@@ -191,3 +191,21 @@ def test_text_that_utf_8_cannot_carry_is_escaped(
     assert request.body.isascii()
     assert json.loads(request.body)["error"] == "broken \ud83d 🎨 \x00"
     assert api.get(f"{PATH}/{task_id}").content == request.body
+
+
+def test_a_subscription_may_have_this_format_for_runs_of_any_dialect(
+    api: APIClient, receiver: Receiver, deliver: Deliver
+) -> None:
+    ended = ["workflow.completed", "workflow.failed", "workflow.cancelled"]
+    webhook(api, url=receiver.url(), events=ended, payload_format="leaperone")
+    native = [run(api)["id"] for _ in range(2)]
+    report(api, native[0], "start")
+
+    report(api, native[0], "complete", {"output": ["https://x.example/1.png"]})
+    report(api, native[1], "cancel")
+
+    image_of = {"id": f"{native[0]}-1", "url": "https://x.example/1.png"}
+    assert [json.loads(request.body) for request in deliver()] == [
+        {"id": native[0], "status": "completed", "images": [image_of]},
+        {"id": native[1], "status": "failed", "error": "The task was cancelled"},
+    ]

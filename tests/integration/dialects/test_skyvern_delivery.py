@@ -87,15 +87,18 @@ def test_what_is_signed_is_what_is_sent_is_what_is_stored(
     assert caller.api.get(f"/skyvern/v1/runs/{run_id}").content.startswith(request.body[:-1])
 
 
-def test_a_key_revoked_before_the_attempt_signs_nothing(
+def test_without_the_key_that_signs_nothing_goes_out_and_the_log_says_why(
     caller: Caller, receiver: Receiver, deliver: Deliver
 ) -> None:
     ended_task(caller, receiver.url())
     services.api_key_revoke(ApiKey.objects.get(signs=True))
 
-    (request,) = deliver()
-    assert "x-skyvern-signature" not in request.headers
-    assert "x-skyvern-timestamp" not in request.headers
+    requests = deliver()
+
+    delivery = Delivery.objects.get()
+    assert requests == []
+    assert (delivery.state, delivery.reason) == ("cancelled", "signing_key_revoked")
+    assert "revoked" in delivery.attempt_log.get().error_message
 
 
 def all_attempts(make: MakeAttempt) -> Delivery:
