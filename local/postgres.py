@@ -33,7 +33,8 @@ INITDB = (
 )
 # Survives the death of any process but not of the machine, and its own death only without the last
 # commits: for tests that do not kill the database.
-NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+# Fast, and with nothing in the background that changes plans while a test looks at them.
+NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 
 
 class Postgres:
