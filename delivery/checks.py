@@ -10,11 +10,12 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connection
 
 POSTGRESQL_MINIMUM = 180_000
+SECRET_KEY_MIN_CHARACTERS = 32
 
 
 @register()
 def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    return [*_encryption_keys(), *_allowed_networks(), *_timeouts(), *_open_in_production()]
+    return [*_encryption_keys(), *_allowed_networks(), *_timeouts(), *_production(), *_open_in_production()]
 
 
 @register(Tags.database)
@@ -86,6 +87,27 @@ def _timeouts() -> list[CheckMessage]:
                 "DELIVERY_TIMEOUT_DEFAULT_SECONDS exceeds DELIVERY_TIMEOUT_MAX_SECONDS.",
                 hint="Lower the first or raise the second.",
                 id="runhooks.E004",
+            )
+        )
+    return found
+
+
+def _production() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.PRODUCTION and not settings.ALLOWED_HOSTS:
+        found.append(
+            Error(
+                "ALLOWED_HOSTS is empty: every request would be refused.",
+                hint="Name the hosts under which the API is reached, such as hooks.example.com.",
+                id="runhooks.E006",
+            )
+        )
+    if settings.PRODUCTION and len(settings.SECRET_KEY) < SECRET_KEY_MIN_CHARACTERS:
+        found.append(
+            Error(
+                f"SECRET_KEY has fewer than {SECRET_KEY_MIN_CHARACTERS} characters.",
+                hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'",
+                id="runhooks.E007",
             )
         )
     return found

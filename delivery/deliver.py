@@ -7,7 +7,7 @@ No database transaction is open while the request is on its way (promise 5).
 import logging
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 # Until an operator has brought the key back.
 UNDECRYPTABLE_PAUSE_SECONDS = 300.0
 MASKED = "***"
+# Shorter ones guard nothing, and would blot out half of any text.
+ECHO_MIN_CHARACTERS = 4
 # Headers of ours that tell nothing secret; a signature is worthless without its key.
 SHOWN_REQUEST_HEADERS = frozenset(
     "content-type user-agent webhook-id webhook-timestamp webhook-signature x-webhook-signature "
@@ -121,7 +123,7 @@ def judge(
     held: HeldRetries,
 ) -> Outcome:
     """What the delivery becomes after this answer, or lack of one."""
-    answered = result if isinstance(result, Answer) else None
+    answered = without_secrets(result, receiver) if isinstance(result, Answer) else None
     accepted = answered is not None and answered.accepted
     state, reason, delay = next_state(claimed, receiver, result)
     return Outcome(
@@ -165,6 +167,23 @@ def next_state(
     if decision.delay_seconds is None:
         return State.EXHAUSTED, decision.reason, None
     return State.WAITING, decision.reason, decision.delay_seconds
+
+
+def without_secrets(answer: Answer, receiver: Receiver) -> Answer:
+    """The answer as the log may keep it: a receiver that echoes its request must not publish our secrets."""
+    hidden = [value for _, value in receiver.headers] + [key.text for key in receiver.keys]
+    if receiver.api_key is not None:
+        hidden.append(receiver.api_key)
+    # The longest first, so that a part of one does not hide the rest of it from the search.
+    found = sorted((text for text in hidden if len(text) >= ECHO_MIN_CHARACTERS), key=len, reverse=True)
+
+    def masked(text: str) -> str:
+        for secret in found:
+            text = text.replace(secret, MASKED)
+        return text
+
+    headers = {name: masked(value) for name, value in answer.headers.items()}
+    return replace(answer, headers=headers, body=masked(answer.body))
 
 
 def mask_request_headers(headers: dict[str, str]) -> dict[str, str]:

@@ -204,6 +204,9 @@ def _committed(chunk: list[Delivery]) -> list[Delivery]:
 
 
 def _copies(originals: list[Delivery], *, new_id: bool) -> list[Delivery]:
+    """They go where their subscriptions point now."""
+    ids = {old.subscription_id for old in originals if old.subscription_id is not None}
+    urls: dict[int | None, str] = dict(Subscription.objects.filter(pk__in=ids).values_list("pk", "url"))
     copies = [
         Delivery(
             organization_id=old.organization_id,
@@ -211,7 +214,7 @@ def _copies(originals: list[Delivery], *, new_id: bool) -> list[Delivery]:
             body_id=old.body_id,
             subscription_id=old.subscription_id,
             callback=old.callback,
-            url=old.url,
+            url=urls.get(old.subscription_id, old.url),
             webhook_id=f"{outbox.EVENT_ID_PREFIX}{uuid7().hex}" if new_id else old.webhook_id,
             replay_of_id=old.id,
             is_test=old.is_test,

@@ -10,6 +10,7 @@ from django.db import close_old_connections
 
 from delivery import worker
 from delivery.canary import mark_seen
+from delivery.database import DATABASE_AWAY
 from delivery.deliver import deliver as deliver_once
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,12 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
     """
     close_old_connections()
     parts = worker.parts()
-    again = deliver_once(UUID(delivery_id), attempt, transport=parts.transport, held=parts.held)
+    try:
+        again = deliver_once(UUID(delivery_id), attempt, transport=parts.transport, held=parts.held)
+    except DATABASE_AWAY as error:
+        # Its lease ends, and the requeuer wakes it up again.
+        logger.warning("left to the requeuer: database away delivery=%s error=%s", delivery_id, _line(error))
+        return
     if again is None:
         return
     try:
@@ -42,4 +48,11 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
 def canary() -> None:
     """Proof that the chain from beat over the broker to a worker and the database is alive."""
     close_old_connections()
-    mark_seen()
+    try:
+        mark_seen()
+    except DATABASE_AWAY as error:
+        logger.warning("canary not recorded: database away error=%s", _line(error))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -17,7 +17,9 @@ def workflow_get(organization: Organization, workflow_id: str, *, lock: bool = F
     """Raises NotFound, also for what belongs to another organization."""
     rows = workflows(organization)
     if lock:
-        rows = rows.select_for_update(of=("self",))
+        # Without the join: after a wait for the lock it would look for the new version's row in the
+        # statement's old snapshot, and find none.
+        rows = rows.select_related(None).select_for_update()
     workflow = rows.filter(public_id=workflow_id).first()
     if workflow is None:
         raise NotFound(f"Workflow {workflow_id} not found in organization {organization.public_id}")

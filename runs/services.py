@@ -80,6 +80,8 @@ def workflow_update(*, organization: Organization, workflow_id: str, values: Map
     before = {field: getattr(workflow.version, field) for field in VERSIONED}
     after = before | {field: values[field] for field in VERSIONED if field in values}
     check_settings(workflow.dialect, after)
+    if not values.get("allow_downgrade"):
+        _refuse_downgrade(workflow.dialect, before["payload_format"], after["payload_format"])
     if "name" in values:
         workflow.name = values["name"]
     workflow.updated_at = timezone.now()
@@ -87,6 +89,17 @@ def workflow_update(*, organization: Organization, workflow_id: str, values: Map
     if after != before or "version_id" in values:
         _publish(workflow, after, values.get("version_id"))
     return workflow
+
+
+def _refuse_downgrade(dialect: str, before: str, after: str) -> None:
+    """Leap knows upgrades only (seed 000); its formats stand in the order of their versions."""
+    versions = profiles()[dialect].versions
+    if before in versions and after in versions and versions.index(after) < versions.index(before):
+        raise InvalidInput(
+            f"{after} is older than {before}: say allow_downgrade if that is meant",
+            field="payload_format",
+            code="downgrade",
+        )
 
 
 def check_settings(dialect: str, settings: dict[str, Any]) -> None:

@@ -34,6 +34,8 @@ from subscriptions.event_types import SignatureScheme
 from subscriptions.models import Organization
 from webhooks_project.errors import Conflict, InvalidInput, NotFound
 
+# A run that some executor has taken up.
+STARTED = frozenset({RunStatus.RUNNING, RunStatus.PAUSED})
 # Executors' clocks may run ahead a little.
 FUTURE_TOLERANCE = timedelta(minutes=5)
 
@@ -60,12 +62,12 @@ def report_run(*, organization: Organization, run_id: str, move: Move, report: R
     run = selectors.run_get(organization, run_id, lock=True)
     before = RunStatus(run.status)
     rule = RUN_MOVES[move]
+    if move is Move.START and before in STARTED and _is_another_executor(run, report):
+        raise Conflict("the run was started by another executor", field="executor_id", code="other_executor")
     if before not in rule.sources or _is_repeat_of_progress(run, move, report):
-        if run.reports.get(move) == report.fingerprint:
+        if _is_repeat(run, move, report):
             return run
-        raise _impossible(run, move, report)
-    if move is Move.START and _is_another_executor(run, report):
-        raise _other_executor()
+        raise Conflict(f"the run is {run.status}: it cannot {move}", code="impossible_move")
     now = _moment(report, run.created_at, run.started_at)
     _apply(run, move, report, now)
     run.reports[move] = report.fingerprint
@@ -200,18 +202,16 @@ def _is_repeat_of_progress(run: Run, move: Move, report: Report) -> bool:
     return move is Move.PROGRESS and run.reports.get(move) == report.fingerprint
 
 
-def _impossible(run: Run, move: Move, report: Report) -> Conflict:
-    if move is Move.START and run.status == RunStatus.RUNNING and run.executor_id:
-        return _other_executor()
-    return Conflict(f"the run is {run.status}: it cannot {move}", code="impossible_move")
+def _is_repeat(run: Run, move: Move, report: Report) -> bool:
+    """Was this said before? A start is the same whatever else it says, if it is the same executor's."""
+    if move is Move.START:
+        return run.started_at is not None and not _is_another_executor(run, report)
+    return bool(run.reports.get(move) == report.fingerprint)
 
 
 def _is_another_executor(run: Run, report: Report) -> bool:
-    return bool(run.executor_id) and report.values.get("executor_id", run.executor_id) != run.executor_id
-
-
-def _other_executor() -> Conflict:
-    return Conflict("the run was started by another executor", field="executor_id", code="other_executor")
+    """Who gives no id is nobody else."""
+    return bool(report.values.get("executor_id", run.executor_id) != run.executor_id)
 
 
 def _moment(report: Report, created_at: datetime, started_at: datetime | None) -> datetime:

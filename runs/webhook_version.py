@@ -34,7 +34,7 @@ class VersionForm(forms.Form):
     def __init__(self, workflow: Workflow, data: Any = None) -> None:
         assert workflow.version is not None
         super().__init__(data, initial={"payload_format": workflow.version.payload_format})
-        self.versions = list(profiles()[workflow.dialect].payload_formats)
+        self.versions = list(profiles()[workflow.dialect].versions)
         self.current = workflow.version.payload_format
         latest = self.versions[-1]
         labels = [(name, f"{name} (latest)" if name == latest else name) for name in self.versions]
@@ -48,8 +48,7 @@ class VersionForm(forms.Form):
 
 
 def has_versions(workflow: Workflow) -> bool:
-    """Dialects with a single format have nothing to choose; those of one generation are not versions."""
-    return workflow.dialect == "leap"
+    return bool(profiles()[workflow.dialect].versions)
 
 
 def page(request: HttpRequest, model_admin: "admin.ModelAdmin[Workflow]", pk: int) -> HttpResponse:
@@ -68,7 +67,7 @@ def page(request: HttpRequest, model_admin: "admin.ModelAdmin[Workflow]", pk: in
             services.workflow_update(
                 organization=workflow.organization,
                 workflow_id=workflow.public_id,
-                values={"payload_format": chosen},
+                values={"payload_format": chosen, "allow_downgrade": form.cleaned_data["confirmed"]},
             )
             messages.success(request, f"New runs send {chosen}. Runs under way keep their version.")
             return redirect(request.path)

@@ -51,7 +51,8 @@ def check_events(events: Sequence[str], payload_format: str) -> None:
         if not event_types.is_subscribable(name):
             raise InvalidInput(
                 f"{name!r} is not an event type; the catalogue has {', '.join(event_types.CATALOGUE)}, "
-                "and custom names are dotted letters, digits and _ outside 'workflow.' and 'subscription.'",
+                "'*' is all of them, and custom names are dotted letters, digits and _ "
+                "outside 'workflow.' and 'subscription.'",
                 field="events",
                 code="unknown_event_type",
             )
@@ -94,9 +95,11 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def check_secret(secret: str) -> None:
-    if not secret or len(secret) > SECRET_MAX_CHARACTERS:
+    if not secret.strip() or len(secret) > SECRET_MAX_CHARACTERS:
         raise InvalidInput(
-            f"secret must have 1 to {SECRET_MAX_CHARACTERS} characters", field="secret", code="max_length"
+            f"secret must have 1 to {SECRET_MAX_CHARACTERS} characters, not all blank",
+            field="secret",
+            code="max_length",
         )
 
 

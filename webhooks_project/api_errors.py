@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.csrf import csrf_failure as default_csrf_failure
 from django.views.defaults import page_not_found, server_error
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
@@ -89,6 +90,18 @@ def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, ErrorDetail]]:
             yield from _flatten(value, path)
     else:
         yield path, detail
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """For what Django refuses before any view, such as a Host that is not ours."""
+    return JsonResponse(body("The request is not acceptable.", "bad_request"), status=400)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Forms need their token; programs send an API key instead of a session."""
+    if request.path.startswith(PAGES):
+        return default_csrf_failure(request, reason=reason)
+    return JsonResponse(body("This needs an API key, or a page's own form.", "csrf_failed"), status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

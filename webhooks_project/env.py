@@ -7,6 +7,7 @@ file, `NAME_FILE=/run/secrets/name`, as container platforms hand out secrets.
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
@@ -68,7 +69,7 @@ def integer(name: str, default: int, at_least: int = 0) -> int:
     return number
 
 
-def number(name: str, default: float) -> float:
+def number(name: str, default: float, at_least: float = 0.0, at_most: float = 1e9) -> float:
     value = _raw(name)
     if value is None or value == "":
         return default
@@ -76,9 +77,19 @@ def number(name: str, default: float) -> float:
         parsed = float(value)
     except ValueError:
         raise BadEnvironment(f"{name} must be a number, not {value!r}") from None
-    if not 0 <= parsed < float("inf"):
-        raise BadEnvironment(f"{name} must be a finite number of 0 or more, not {value!r}")
+    if not at_least <= parsed <= at_most:
+        raise BadEnvironment(f"{name} must be a number from {at_least:g} to {at_most:g}, not {value!r}")
     return parsed
+
+
+def url(name: str, value: str, schemes: tuple[str, ...]) -> str:
+    """`value`, if it is a URL of one of the schemes with a host."""
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise BadEnvironment(
+            f"{name} must be a URL that begins with {' or '.join(s + '://' for s in schemes)}"
+        )
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:

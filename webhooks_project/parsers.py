@@ -9,6 +9,9 @@ from django.conf import settings
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
+# Python's own bound on turning digits into a number.
+INTEGER_MAX_DIGITS = 4000
+
 
 class BodyTooLarge(APIException):
     status_code = 413
@@ -33,7 +36,9 @@ class BoundedJSONParser(BaseParser):
         if len(raw) > limit:
             raise BodyTooLarge(f"The body may have at most {limit} bytes.")
         try:
-            value = json.loads(raw.decode("utf-8"), parse_float=_finite, parse_constant=_no_constant)
+            value = json.loads(
+                raw.decode("utf-8"), parse_float=_finite, parse_int=_integer, parse_constant=_no_constant
+            )
         except UnicodeDecodeError:
             raise ParseError("The body is not UTF-8.", code="malformed_json") from None
         except RecursionError:
@@ -65,6 +70,12 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"the number {text[:20]} is out of range")
     return number
+
+
+def _integer(text: str) -> int:
+    if len(text) > INTEGER_MAX_DIGITS:
+        raise ValueError(f"a number has more than {INTEGER_MAX_DIGITS} digits")
+    return int(text)
 
 
 def _no_constant(text: str) -> float:

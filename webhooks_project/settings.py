@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
+CSRF_FAILURE_VIEW = "webhooks_project.api_errors.csrf_failure"
 ROOT_URLCONF = "webhooks_project.urls"
 WSGI_APPLICATION = "webhooks_project.wsgi.application"
 APPEND_SLASH = False
@@ -87,7 +88,11 @@ TEMPLATES = [
 
 DATABASES = {
     "default": dj_database_url.parse(
-        demanded("DATABASE_URL", "postgres://unset@127.0.0.1:1/unset"),
+        env.url(
+            "DATABASE_URL",
+            demanded("DATABASE_URL", "postgres://unset@127.0.0.1:1/unset"),
+            ("postgres", "postgresql"),
+        ),
         # A connection of the API lives as long as its thread; a new one costs PostgreSQL 5 ms.
         conn_max_age=env.integer("DATABASE_CONNECTION_MAX_AGE_SECONDS", 600),
     )
@@ -102,7 +107,9 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Celery: the message is a nudge, the row in PostgreSQL is the truth ------------------------
 
-CELERY_BROKER_URL = demanded("BROKER_URL", "redis://127.0.0.1:1/0")
+CELERY_BROKER_URL = env.url(
+    "BROKER_URL", demanded("BROKER_URL", "redis://127.0.0.1:1/0"), ("redis", "rediss")
+)
 BROKER_SOCKET_TIMEOUT_SECONDS = env.number("BROKER_SOCKET_TIMEOUT_SECONDS", 2.0)
 # The broker hands a message out again when it was not acknowledged for this long. It must outlast
 # the longest wait inside Celery (DELIVERY_RETRY_IN_CELERY_SECONDS) plus one attempt: 60 + 30 s at
@@ -158,7 +165,7 @@ CELERY_BEAT_SCHEDULE = {
 WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", False)
 WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
 
-DELIVERY_TIMEOUT_DEFAULT_SECONDS = env.number("DELIVERY_TIMEOUT_DEFAULT_SECONDS", 10.0)
+DELIVERY_TIMEOUT_DEFAULT_SECONDS = env.number("DELIVERY_TIMEOUT_DEFAULT_SECONDS", 10.0, at_least=0.1)
 DELIVERY_TIMEOUT_MAX_SECONDS = env.number("DELIVERY_TIMEOUT_MAX_SECONDS", 60.0)
 # A lease outlives its attempt's deadline by this much: time to record, even over a database restart.
 DELIVERY_LEASE_MARGIN_SECONDS = env.number("DELIVERY_LEASE_MARGIN_SECONDS", 10.0)
@@ -168,7 +175,9 @@ DELIVERY_CONNECTIONS_PER_RECEIVER = env.integer("DELIVERY_CONNECTIONS_PER_RECEIV
 DELIVERY_RETRY_IN_CELERY_SECONDS = env.number("DELIVERY_RETRY_IN_CELERY_SECONDS", 60.0)
 # A waiting Celery task holds about 11 KB in a worker: 1,000 are 11 MB.
 DELIVERY_RETRIES_HELD_MAX = env.integer("DELIVERY_RETRIES_HELD_MAX", 1000)
-DELIVERY_RETRY_AFTER_MAX_SECONDS = env.number("DELIVERY_RETRY_AFTER_MAX_SECONDS", 3600.0)
+DELIVERY_RETRY_AFTER_MAX_SECONDS = env.number(
+    "DELIVERY_RETRY_AFTER_MAX_SECONDS", 3600.0, at_most=7 * 24 * 3600
+)
 # Requests of the API that wait for a delivery (test event): at most so many per process, so long.
 DELIVERY_WAITS_MAX = env.integer("DELIVERY_WAITS_MAX", 4, at_least=1)
 DELIVERY_WAIT_MARGIN_SECONDS = env.number("DELIVERY_WAIT_MARGIN_SECONDS", 5.0)
@@ -259,7 +268,10 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO").upper()},
+    "root": {
+        "handlers": ["stderr"],
+        "level": env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+    },
     "loggers": {
         # Each refused request (404, 422) would be a warning line of Django's own.
         "django.request": {"level": "ERROR"},

@@ -32,10 +32,13 @@ urlpatterns = [
     ),
     path(
         "docs",
-        SpectacularSwaggerView.as_view(url_name="openapi", authentication_classes=[], permission_classes=[]),
+        SpectacularSwaggerView.as_view(
+            url_name="openapi", authentication_classes=[], permission_classes=[], http_method_names=["get"]
+        ),
     ),
     path("admin/", admin.site.urls),
 ]
 
+handler400 = "webhooks_project.api_errors.bad_request"
 handler404 = "webhooks_project.api_errors.not_found"
 handler500 = "webhooks_project.api_errors.fault"

@@ -20,15 +20,13 @@ from subscriptions.api.serializers import RefusesUnknownFields
 from webhooks_project.api_errors import body, validation_body
 from webhooks_project.errors import DomainError
 
-STEP_KEY = r"[A-Za-z0-9_.:-]{1,128}"
-
 
 class BatchedReport(RefusesUnknownFields):
     """One report: of a step if `step` names one, else of the run; `report` is the body of the single call."""
 
     run_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS)
     move = serializers.ChoiceField(choices=[move.value for move in RUN_MOVES])
-    step = serializers.RegexField(rf"\A{STEP_KEY}\Z", required=False)
+    step = serializers.RegexField(rf"\A{inputs.STEP_KEY}\Z", required=False)
     report = JSONObjectField(required=False)
 
 

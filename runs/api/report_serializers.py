@@ -10,6 +10,8 @@ from runs.states import Move
 from subscriptions.api.fields import JSONObjectField, StrictCharField
 from subscriptions.api.serializers import RefusesUnknownFields
 
+# What executors call their steps.
+STEP_KEY = r"[A-Za-z0-9_.:-]{1,128}"
 ARTIFACTS_MAX = 200
 ARTIFACT_KINDS = ("image", "file", "screenshot", "recording", "link")
 

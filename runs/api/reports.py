@@ -1,5 +1,6 @@
 """An executor's reports. The same report again is answered as the first time and tells nobody."""
 
+import re
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -13,6 +14,7 @@ from runs.api.views import RunsScopesViewSet
 from runs.states import Move
 from subscriptions.api.base import valid
 from subscriptions.models import Scope
+from webhooks_project.errors import InvalidInput
 
 
 class ReportViewSet(RunsScopesViewSet):
@@ -79,6 +81,10 @@ class StepReportViewSet(ReportViewSet):
     """Reports about a step of a running run."""
 
     def _move(self, move: Move, request: Request, run_id: str, key: str) -> Response:
+        if not re.fullmatch(inputs.STEP_KEY, key):
+            raise InvalidInput(
+                "a step's key has 1 to 128 letters, digits or any of _ . : -", field="key", code="bad_key"
+            )
         report = self.report(valid(inputs.STEP_SHAPES[move], request.data))
         step = transitions.report_step(
             organization=self.organization, run_id=run_id, key=key, move=move, report=report

@@ -9,13 +9,14 @@ from runs.dialects import names as dialect_names
 from runs.fields import OrderedJSONField
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Run, Step, Workflow
 from runs.states import RunStatus
-from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictFloatField
+from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictFloatField
 from subscriptions.api.serializers import RefusesUnknownFields, names
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 
 OUTPUTS_MAX = 100
 # Fields that only a key with the scope runs:import may set.
 IMPORT_FIELDS = ("id", "version_id", "created_at")
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTERNAL_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -23,12 +24,12 @@ class WorkflowInput(RefusesUnknownFields):
     """A workflow; each field on its own when updating it."""
 
     name = StrictCharField(max_length=255)
-    slug = serializers.SlugField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
+    slug = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
     dialect = serializers.ChoiceField(choices=dialect_names(), default="elan")
     outputs = serializers.DictField(
         child=StrictCharField(max_length=255), required=False, allow_null=True, allow_empty=True
     )
-    webhook_url = StrictCharField(max_length=2048, required=False, allow_blank=True)
+    webhook_url = StrictCharField(max_length=2048, required=False, allow_blank=True, allow_null=True)
     payload_format = serializers.ChoiceField(choices=names(PayloadFormat), required=False)
     signature_schemes = serializers.ListField(
         child=serializers.ChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
@@ -43,12 +44,26 @@ class WorkflowInput(RefusesUnknownFields):
     def validate_outputs(self, outputs: dict[str, str] | None) -> dict[str, str] | None:
         if outputs is not None and len(outputs) > OUTPUTS_MAX:
             raise serializers.ValidationError(f"At most {OUTPUTS_MAX} outputs.", code="too_many")
+        if outputs is not None and "" in outputs:
+            raise serializers.ValidationError("An output needs a name.", code="blank")
         return outputs or None
+
+    def validate_slug(self, slug: str) -> str:
+        if not _SLUG.fullmatch(slug):
+            raise serializers.ValidationError("Letters, digits and . _ -, please.", code="bad_slug")
+        return slug
+
+    def validate_webhook_url(self, webhook_url: str | None) -> str:
+        return webhook_url or ""
 
 
 class WorkflowPatch(WorkflowInput):
-    """What may change. The dialect and the id may not: runs of both are out in the world."""
+    """What may change. The dialect and the id may not: runs of both are out in the world.
 
+    `allow_downgrade`: back to an older version of a format, on which receivers may no longer count.
+    """
+
+    allow_downgrade = StrictBooleanField(required=False)
     dialect = None  # type: ignore[assignment]
     slug = None  # type: ignore[assignment]
     id = None  # type: ignore[assignment]
@@ -136,6 +151,13 @@ class RunOutput(OutputSerializer):
             "id external_id workflow_id version_id kind status progress executor_id webhook_url input "
             "request output error artifacts created_at started_at ended_at updated_at"
         ).split()
+
+
+class RunSummary(RunOutput):
+    """A run in a list: without what it was given and made, which may be megabytes each."""
+
+    class Meta(RunOutput.Meta):
+        fields = [f for f in RunOutput.Meta.fields if f not in ("input", "request", "output", "artifacts")]
 
 
 class RunWithSteps(RunOutput):

@@ -1,21 +1,11 @@
 """URLs under /v1/."""
 
-from django.urls import path, register_converter
-from django.urls.converters import StringConverter
+from django.urls import path
 
-from runs.api.batch import STEP_KEY, BatchViewSet
+from runs.api.batch import BatchViewSet
 from runs.api.reports import RunReportViewSet, StepReportViewSet
 from runs.api.views import RunViewSet, WorkflowViewSet
 from runs.states import RUN_MOVES, STEP_EVENTS
-
-
-class StepKey(StringConverter):
-    """What executors call their steps."""
-
-    regex = STEP_KEY
-
-
-register_converter(StepKey, "step_key")
 
 urlpatterns = [
     path("workflows", WorkflowViewSet.as_view({"get": "list", "post": "create"})),
@@ -34,7 +24,7 @@ urlpatterns = [
     ),
     *(
         path(
-            f"runs/<str:run_id>/steps/<step_key:key>/{move}",
+            f"runs/<str:run_id>/steps/<str:key>/{move}",
             StepReportViewSet.as_view({"post": move.name.lower()}),
         )
         for move in STEP_EVENTS

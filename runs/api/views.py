@@ -82,13 +82,13 @@ class WorkflowViewSet(RunsScopesViewSet):
 class RunViewSet(RunsScopesViewSet):
     """Executions of workflows."""
 
-    @extend_schema(parameters=[*PAGING, shapes.RunFilter], responses=page_of("runs", shapes.RunOutput))
+    @extend_schema(parameters=[*PAGING, shapes.RunFilter], responses=page_of("runs", shapes.RunSummary))
     def list(self, request: Request) -> Response:
         wanted = valid(shapes.RunFilter, request.query_params)
         if "workflow_id" in wanted:
             wanted["workflow__public_id"] = wanted.pop("workflow_id")
         rows = selectors.runs(self.organization).filter(**wanted)
-        return page(request, "runs", rows, shapes.RunOutput)
+        return page(request, "runs", rows.defer("input", "request", "output", "artifacts"), shapes.RunSummary)
 
     @extend_schema(request=shapes.RunInput, responses={200: shapes.RunWithSteps, 201: shapes.RunWithSteps})
     def create(self, request: Request) -> Response:

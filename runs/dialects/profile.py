@@ -32,6 +32,8 @@ class Profile:
     run_ids: IdForm
     #: formats that its callbacks may have
     payload_formats: tuple[str, ...]
+    #: those of them that are versions of one another, oldest first
+    versions: tuple[str, ...] = ()
     #: the default one of them, by the workflow's time of creation
     default_format: Callable[[datetime], str]
     signature_schemes: tuple[str, ...]

@@ -231,3 +231,18 @@ def test_an_imported_id_has_a_sane_form(api: APIClient, id_: str) -> None:
         assert answer(response, 201)["id"] == id_.strip()
     else:
         assert answer(response, 422)["field"] == "id"
+
+
+def test_after_a_pause_only_the_same_executor_goes_on_and_its_repeats_stay_repeats(api: APIClient) -> None:
+    id_ = run(api)["id"]
+    mine, others = {"executor_id": "mine"}, {"executor_id": "other"}
+    first = api.post(f"/v1/runs/{id_}/start", mine)
+    api.post(f"/v1/runs/{id_}/pause")
+
+    refused = api.post(f"/v1/runs/{id_}/start", others)
+    resumed = api.post(f"/v1/runs/{id_}/start")
+    repeated = api.post(f"/v1/runs/{id_}/start", mine)
+
+    assert [answer.status_code for answer in (first, refused, resumed, repeated)] == [200, 409, 200, 200]
+    assert refused.json()["code"] == "other_executor"
+    assert repeated.json()["executor_id"] == "mine"

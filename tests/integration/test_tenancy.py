@@ -77,7 +77,7 @@ def belongings(
         "<int:subscription_id>": str(subscription["id"]),
         "<str:workflow_id>": made["id"],
         "<str:run_id>": run["id"],
-        "<step_key:key>": "draw",
+        "<str:key>": "draw",
         "<uuid:delivery_id>": str(wake_ups[0].delivery_id),
         "<str:organization_id>": organization,
         "<int:key_id>": key,

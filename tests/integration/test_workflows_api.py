@@ -1,12 +1,14 @@
 """/v1/workflows: what can be run, and with which webhook settings."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from runs.models import WorkflowVersion
 from subscriptions.models import Organization, Scope
-from tests.factories import Json, answer, refusal, row_counts, workflow
+from tests.factories import Json, answer, at_once, refusal, row_counts, workflow
 from tests.integration.conftest import client_for
 
 
@@ -189,3 +191,26 @@ def test_rotating_gives_the_workflow_a_secret_of_its_own(api: APIClient) -> None
     assert one["signing_secret"].startswith("whsec_")
     assert one != other
     assert b"whsec_" not in api.get(f"/v1/workflows/{made['id']}").content
+
+
+def test_parallel_changes_of_one_workflow_all_succeed_and_each_makes_a_version(api: APIClient) -> None:
+    id_ = api.post("/v1/workflows", {"name": "Busy"}).json()["id"]
+
+    def change(seconds: int) -> int:
+        status: int = api.patch(f"/v1/workflows/{id_}", {"timeout_seconds": seconds}).status_code
+        return status
+
+    statuses = at_once(*(partial(change, seconds) for seconds in range(2, 14)))
+
+    assert statuses == [200] * 12
+    assert WorkflowVersion.objects.filter(workflow__public_id=id_).count() == 13
+
+
+def test_going_back_to_an_older_format_needs_to_be_said(api: APIClient) -> None:
+    id_ = api.post("/v1/workflows", {"name": "Cats", "dialect": "leap"}).json()["id"]
+
+    refused = api.patch(f"/v1/workflows/{id_}", {"payload_format": "leap_v1"})
+    said = api.patch(f"/v1/workflows/{id_}", {"payload_format": "leap_v1", "allow_downgrade": True})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "downgrade")
+    assert (said.status_code, said.json()["payload_format"]) == (200, "leap_v1")

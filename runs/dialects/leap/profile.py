@@ -19,6 +19,7 @@ PROFILE = Profile(
     version_ids=IdForm(prefix="vsp", length=14),
     run_ids=IdForm(prefix="rnp", length=18),
     payload_formats=(PayloadFormat.LEAP_V1, PayloadFormat.LEAP_V2),
+    versions=(PayloadFormat.LEAP_V1, PayloadFormat.LEAP_V2),
     default_format=default_format,
     signature_schemes=(SignatureScheme.NONE,),
     retry_policy="standard",
