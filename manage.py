@@ -5,13 +5,16 @@ from pathlib import Path
 
 from django.core.management import execute_from_command_line
 
-from webhooks_project.env import adopt_local_services, choose_settings
+from webhooks_project.env import BadEnvironment, adopt_local_services, choose_settings
 
 
 def main() -> None:
     adopt_local_services(Path(__file__).resolve().parent)
     choose_settings()
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except BadEnvironment as error:
+        sys.exit(f"{error}\nNo `make serve` runs on this DATA_DIR; docs/settings.md has the variables.")
 
 
 if __name__ == "__main__":

@@ -101,6 +101,8 @@ def main() -> None:
     folder, owner = Path(sys.argv[1]), int(sys.argv[2])
     sys.stdin.buffer.read()
     end_orphans(folder, owner)
+    # `manage.py` must not look for servers that are gone.
+    (folder / "local.env").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

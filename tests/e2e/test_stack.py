@@ -105,3 +105,22 @@ def test_a_broker_that_is_down_fails_no_call_and_loses_nothing(
     assert set(webhook_ids(receiver.at("/broker"))) == set(ids)
     assert calls_took < 10, "no call may wait for the broker"
     api.call("DELETE", f"/v1/webhooks/{subscription['id']}")
+
+
+def test_a_broker_that_dies_under_open_requests_ends_no_worker_and_doubles_nothing(
+    api: Api, stack: Stack, receiver: Receiver
+) -> None:
+    receiver.hang("/open")
+    subscription = api.subscribe(receiver.url("/open"), timeout_seconds=15)
+    ids = api.events(12, "e2e.open")
+    receiver.wait_for(12, "/open")
+
+    stack.processes["valkey"].kill()
+    stack.restart("valkey")
+    receiver.recover("/open")
+    more = api.events(5, "e2e.open")
+
+    eventually(lambda: api.states(subscription) == ["delivered"] * 17, 60, "all are delivered")
+    assert webhook_ids(receiver.at("/open")) == dict.fromkeys([*ids, *more], 1)
+    assert all(stack.processes[name].running for name in ("worker-1", "worker-2"))
+    api.call("DELETE", f"/v1/webhooks/{subscription['id']}")

@@ -22,6 +22,7 @@ from subscriptions.models import Organization, Subscription
 FILTERS = ("id", "run", "subscription", "event_type", "state", "organization", "since", "until")
 # What was delivered is sent again only on request.
 DEFAULT_STATES = (State.EXHAUSTED, State.CANCELLED, State.BLOCKED)
+FIRST_YEAR = 2000
 EXAMPLES = 5
 INTERRUPTED = 130
 
@@ -198,6 +199,8 @@ def parse_time(option: str, text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise CommandError(f"{option}: {text!r} is not a time such as 2026-01-31T08:00:00Z") from None
+    if moment.year < FIRST_YEAR:
+        raise CommandError(f"{option}: nothing is older than {FIRST_YEAR}")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
