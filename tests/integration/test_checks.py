@@ -27,6 +27,8 @@ def test_the_settings_as_they_are_pass() -> None:
         ("runhooks.E003", {"BROKER_VISIBILITY_TIMEOUT_SECONDS": 130}, "Raise it"),
         ("runhooks.E003", {"DELIVERY_RETRY_IN_CELERY_SECONDS": 600.0}, "Raise it"),
         ("runhooks.E004", {"DELIVERY_TIMEOUT_DEFAULT_SECONDS": 90.0}, "Lower the first"),
+        ("runhooks.E006", {"PRODUCTION": True, "ALLOWED_HOSTS": []}, "Name the hosts"),
+        ("runhooks.E007", {"PRODUCTION": True, "SECRET_KEY": "short"}, "token_urlsafe"),
         ("runhooks.W001", {"PRODUCTION": True, "WEBHOOK_ALLOW_HTTP": True}, "Unset it"),
     ],
 )

@@ -144,3 +144,9 @@ def test_the_value_of_a_secret_is_not_in_the_error(monkeypatch: pytest.MonkeyPat
         env.text("X")
 
     assert str(refused.value) == "X is not set"
+
+
+@pytest.mark.parametrize("value", ["foo", "mysql://host/name", "postgres://", "http://host", ""])
+def test_a_url_of_another_kind_is_named(value: str) -> None:
+    with pytest.raises(env.BadEnvironment, match="DATABASE_URL must be a URL that begins with postgres://"):
+        env.url("DATABASE_URL", value, ("postgres",))
