@@ -27,7 +27,7 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Any 2xx acknowledges (R14); a redirect is a failure and is not followed."""
+        """Any 2xx acknowledges; a redirect is a failure and is not followed."""
         return 200 <= self.status_code < 300
 
 

@@ -47,5 +47,5 @@ class DialectViewSet(RunsScopesViewSet):
 
 
 def as_sent(render: Callable[[RunDetail], bytes], run: Run, status: int = 200) -> HttpResponse:
-    """The run in exactly the bytes that its webhook has or would have (R27)."""
+    """The run in exactly the bytes that its webhook has or would have."""
     return HttpResponse(render(RunDetail(run)), status=status, content_type="application/json")

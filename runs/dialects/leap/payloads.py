@@ -37,7 +37,7 @@ def run_body(detail: "RunDetail") -> bytes:
 
 
 def run_object(detail: "RunDetail", output: Any) -> dict[str, Any]:
-    """The run as Leap shows it. A failed run has no `ended_at`: the seed's only example says so (R9)."""
+    """The run as Leap shows it. A failed run has no `ended_at`: the seed's only example says so."""
     run = detail.run
     failed = run.status in FAILED_IN_SOME_WAY
     return {
@@ -55,7 +55,7 @@ def run_object(detail: "RunDetail", output: Any) -> dict[str, Any]:
 
 
 def microseconds(moment: datetime | None) -> str | None:
-    """`2023-12-30T19:35:10.428941+00:00`: six fractional digits, explicit offset (R7)."""
+    """`2023-12-30T19:35:10.428941+00:00`: six fractional digits, explicit offset."""
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

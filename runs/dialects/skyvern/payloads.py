@@ -87,7 +87,7 @@ def status_of(status: str) -> str:
 
 
 def naive(moment: datetime | None) -> str | None:
-    """`2026-01-31T15:20:42.160725`: UTC that does not say so, six fractional digits (R7)."""
+    """`2026-01-31T15:20:42.160725`: UTC that does not say so, six fractional digits."""
     if moment is None:
         return None
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
@@ -105,7 +105,7 @@ def _newest_url(detail: "RunDetail", kind: str) -> str | None:
 
 
 def _screenshot_urls(detail: "RunDetail") -> list[str] | None:
-    """The last three, newest first; null for none (R24)."""
+    """The last three, newest first; null for none."""
     found = _artifacts(detail, "screenshot")[-SCREENSHOTS_SHOWN:]
     return [screenshot["url"] for screenshot in reversed(found)] or None
 
