@@ -96,7 +96,13 @@ def listen_for_interrupts() -> Interrupts:
 def serve(folder: Path, interrupts: Interrupts) -> None:
     """Start, tell, look after the processes until a person interrupts, stop."""
     wanted = env.integer("PORT", 0)
-    stack = Stack(StackConfig(data_dir=folder, port=wanted or DEFAULT_PORTS), interrupts)
+    config = StackConfig(
+        data_dir=folder,
+        port=wanted or DEFAULT_PORTS,
+        database_url=env.text("DATABASE_URL", "") or None,
+        broker_url=env.text("BROKER_URL", "") or None,
+    )
+    stack = Stack(config, interrupts)
     local_env = folder / "local.env"
     say("starting PostgreSQL, Valkey, the API, a worker and beat …")
     with stack:

@@ -1,6 +1,7 @@
 """All processes of local mode as one object: for `make serve`, `make demo` and the end-to-end tests."""
 
 import base64
+import hashlib
 import secrets
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from typing import Self
 
 from local.applications import Applications
 from local.errors import StartFailed
-from local.files import CHECKOUT, keep
+from local.files import CHECKOUT, keep, read_kept, write_private
 from local.ports import hold_any, hold_first_free, port_of
 from local.postgres import Postgres
 from local.service import Interrupts, Service, inherited_environment
@@ -33,6 +34,10 @@ class StackConfig:
     workers: int = 1
     concurrency: int = 32
     pool: str = "threads"
+    database_url: str | None = None
+    """A PostgreSQL server to use instead of one from the wheel."""
+    broker_url: str | None = None
+    """A Redis or Valkey server to use instead of one from the wheel."""
     durable: bool = True
     """False speeds the database up for tests that do not kill it."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -130,16 +135,33 @@ class Stack:
         return holder
 
     def _start_servers(self) -> None:
+        """Our own servers, but for those that the configuration names."""
         with hold_any() as one, hold_any() as other:
             postgres_port, valkey_port = port_of(one), port_of(other)
-        valkey = Valkey(self.folder, valkey_port)
-        self.supervisor.start(valkey.service())
-        postgres = Postgres(self.folder, postgres_port, durable=self.config.durable)
-        self.new_database = postgres.prepare()
-        self.supervisor.start(postgres.service())
-        self.supervisor.wait("postgres", "valkey")
-        postgres.create_database()
-        self.settings = self._settings(postgres.url, valkey.url)
+        broker_url, database_url = self.config.broker_url, self.config.database_url
+        if broker_url is None:
+            valkey = Valkey(self.folder, valkey_port)
+            self.supervisor.start(valkey.service())
+            broker_url = valkey.url
+        if database_url is None:
+            postgres = Postgres(self.folder, postgres_port, durable=self.config.durable)
+            self.new_database = postgres.prepare()
+            self.supervisor.start(postgres.service())
+            self.supervisor.wait("postgres")
+            postgres.create_database()
+            database_url = postgres.url
+        if "valkey" in self.processes:
+            self.supervisor.wait("valkey")
+        self._notice_another_database()
+        self.settings = self._settings(database_url, broker_url)
+
+    def _notice_another_database(self) -> None:
+        """What the data folder remembers of keys belongs to the database that they were made in."""
+        marker = self.folder / "database"
+        named = hashlib.sha256((self.config.database_url or "our own").encode()).hexdigest()
+        if read_kept(marker) not in (None, named):
+            self.new_database = True
+        write_private(marker, named + "\n")
 
     def _settings(self, database_url: str, broker_url: str) -> dict[str, str]:
         secret_key = keep(self.folder / "secret-key", lambda: secrets.token_urlsafe(48))

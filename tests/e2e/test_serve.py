@@ -16,12 +16,12 @@ from local.ports import free_port
 
 
 @contextmanager
-def serving(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def serving(folder: Path, port: int, **environment: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """`python -m local.serve`, with all that it printed until it was ready."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.serve"],
         cwd=CHECKOUT,
-        env={**os.environ, "DATA_DIR": str(folder), "PORT": str(port), "RUNHOOKS_MODE": "local"},
+        env={**os.environ, "DATA_DIR": str(folder), "PORT": str(port), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -84,3 +84,16 @@ def test_a_second_start_finds_its_data_and_a_signal_stops_everything() -> None:
 
         assert list((folder / "run").iterdir()) == []
         assert not (folder / "local.env").exists()
+
+
+def test_servers_of_ones_own_are_used_instead_of_those_from_the_wheels() -> None:
+    with temporary.folder() as folder, temporary.postgres() as database, temporary.valkey() as broker:
+        port = free_port()
+
+        with serving(folder, port, DATABASE_URL=database, BROKER_URL=broker) as (process, printed):
+            assert printed[-1] == f"ready: http://127.0.0.1:{port}"
+            services = {path.stem for path in (folder / "logs").iterdir()}
+            assert stop(process, signal.SIGTERM) == 0
+
+        assert services == {"api", "worker-1", "beat"}
+        assert not (folder / "postgres").exists()
