@@ -7,7 +7,7 @@ STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv serve demo bench test lint types contracts checks tests format lock clean
+.PHONY: help venv serve demo bench test dialects lint types contracts checks tests format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,7 @@ demo: venv ## Show the main job on real input: several receivers, a failing one,
 bench: venv ## Deliveries per second and CPU per delivery on this machine
 	@exec $(PY) -m benchmarks
 
-test: lint types contracts checks tests ## Everything CI checks
+test: lint types contracts checks dialects tests ## Everything CI checks
 
 lint: venv ## Format and lint
 	$(VENV)/bin/ruff format --check .
@@ -46,6 +46,9 @@ contracts: venv ## Who may import whom
 
 checks: venv ## Missing migrations and Django's deployment checks
 	$(PY) -m local.checks
+
+dialects: venv ## What the five systems' users rely on, and the tests that prove it
+	$(PY) -m tests.dialects_table
 
 tests: venv ## All tests, in random order
 	$(PY) -m pytest
