@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+CLIENTS := .venv-clients
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv serve demo bench test dialects lint types contracts checks tests format lock clean
+.PHONY: help venv clients serve demo bench test dialects lint types contracts checks tests format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +22,16 @@ venv: ## Create or refresh .venv from the hash-locked requirements
 			&& $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
 				-r requirements/development.txt \
 			&& sha256sum requirements/development.txt > $(STAMP); \
+	fi
+
+# In a virtual environment of their own, for they pin other versions of what the product uses.
+clients: venv
+	@if ! sha256sum --check --status $(CLIENTS)/.requirements.sha256 2>/dev/null; then \
+		echo "installing the official clients into $(CLIENTS) …"; \
+		$(PYTHON) -m venv $(CLIENTS) \
+			&& $(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+				--only-binary :all: -r requirements/clients.txt \
+			&& sha256sum requirements/clients.txt > $(CLIENTS)/.requirements.sha256; \
 	fi
 
 serve: venv ## Run the whole service on this machine until Ctrl-C (local mode)
@@ -50,7 +61,7 @@ checks: venv ## Missing migrations and Django's deployment checks
 dialects: venv ## What the five systems' users rely on, and the tests that prove it
 	$(PY) -m tests.dialects_table
 
-tests: venv ## All tests, in random order
+tests: venv clients ## All tests, in random order
 	$(PY) -m pytest
 
 format: venv ## Rewrite files in the project's format
@@ -62,6 +73,8 @@ lock: venv ## Resolve requirements/*.in again (needs uv)
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 			--no-header --no-annotate --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt; \
 	done
+	cd requirements && uv pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links clients.in -o clients.txt
 
 clean: ## Remove the virtual environment, caches and local data
-	rm -rf $(VENV) .data build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
+	rm -rf $(VENV) $(CLIENTS) .data build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
