@@ -1,5 +1,6 @@
 """One run of a dialect, from its caller's request to the bytes that the receiver got."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -30,7 +31,8 @@ def deliver(attempt: Callable[..., Any], wake_ups: CollectedWakeUps, receiver: R
 
 def report(api: APIClient, run_id: str, move: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """What an executor says through the native API; `move` may name a step: `steps/render/start`."""
-    answer = api.post(f"/v1/runs/{run_id}/{move}", body or {})
+    # As ASCII, so that lone surrogates can be said as well.
+    answer = api.post(f"/v1/runs/{run_id}/{move}", json.dumps(body or {}), content_type="application/json")
     assert answer.status_code == 200, answer.content
     data: dict[str, Any] = answer.json()
     return data
