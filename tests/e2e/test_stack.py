@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter
+from itertools import pairwise
 
 from standardwebhooks import Webhook
 
+from delivery.retry import POLICIES
 from local.stack import Stack
 from tests.e2e.conftest import Api, eventually
 from tests.receiver import Received, Receiver, Reply
@@ -123,4 +125,22 @@ def test_a_broker_that_dies_under_open_requests_ends_no_worker_and_doubles_nothi
     eventually(lambda: api.states(subscription) == ["delivered"] * 17, 60, "all are delivered")
     assert webhook_ids(receiver.at("/open")) == dict.fromkeys([*ids, *more], 1)
     assert all(stack.processes[name].running for name in ("worker-1", "worker-2"))
+    api.call("DELETE", f"/v1/webhooks/{subscription['id']}")
+
+
+def test_a_receiver_that_fails_as_long_as_the_schedule_lasts_is_tried_at_its_times_and_then_no_more(
+    api: Api, receiver: Receiver
+) -> None:
+    waits = [seconds / 10 for seconds in POLICIES["leaperone"].delays_seconds]  # 0.2 to 3 s
+    receiver.reply(500, path="/never")
+    subscription = api.subscribe(receiver.url("/never"), retry_schedule=waits)
+
+    api.events(1, "e2e.never")
+
+    requests = receiver.wait_for(len(waits) + 1, "/never", seconds=30)
+    eventually(lambda: api.states(subscription) == ["exhausted"], 10, "exhausted")
+    gaps = [after.at - before.at for before, after in pairwise(requests)]
+    # Never early; how late depends on the machine.
+    assert all(wait <= gap < wait + 3 for wait, gap in zip(waits, gaps, strict=True)), gaps
+    assert len(receiver.at("/never")) == 6
     api.call("DELETE", f"/v1/webhooks/{subscription['id']}")
