@@ -71,10 +71,15 @@ def seconds_z(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def microseconds_z(moment: datetime) -> str:
+    """`2025-12-21T10:30:00.000000Z`: six fractional digits, UTC."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def _standard(message: Message) -> bytes:
     """The body that Standard Webhooks recommends: type, timestamp, data."""
-    moment = message.occurred_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return compact_json({"type": message.event_type, "timestamp": moment, "data": dict(message.data)})
+    timestamp = microseconds_z(message.occurred_at)
+    return compact_json({"type": message.event_type, "timestamp": timestamp, "data": dict(message.data)})
 
 
 register(PayloadFormat.STANDARD, _standard)

@@ -40,18 +40,13 @@ class NewEvent:
 def append(new: NewEvent, *, callback: Callback | None = None) -> Event:
     """Record the event for everyone who asked. Must run inside the transaction of its cause."""
     assert connection.in_atomic_block, "an event commits together with its cause"
-    subscriptions = list(
-        matching(organization_id=new.organization.pk, event_type=new.event_type, workflow_id=new.source)
-    )
-    return _store(new, subscriptions, callback=callback)
+    return _store(new, _recipients(new), callback=callback)
 
 
 def append_if_wanted(new: NewEvent) -> Event | None:
     """The same for an event that is worth a row only if someone asked for it."""
     assert connection.in_atomic_block, "an event commits together with its cause"
-    subscriptions = list(
-        matching(organization_id=new.organization.pk, event_type=new.event_type, workflow_id=new.source)
-    )
+    subscriptions = _recipients(new)
     return _store(new, subscriptions) if subscriptions else None
 
 
@@ -60,6 +55,13 @@ def append_for(new: NewEvent, subscription: Subscription) -> tuple[Event, Delive
     assert connection.in_atomic_block, "an event commits together with its cause"
     event = _store(new, [subscription], once=True)
     return event, Delivery.objects.get(event=event)
+
+
+def _recipients(new: NewEvent) -> list[Subscription]:
+    """Who asked for it, at this moment."""
+    return list(
+        matching(organization_id=new.organization.pk, event_type=new.event_type, workflow_id=new.source)
+    )
 
 
 def _store(

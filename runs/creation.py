@@ -1,7 +1,7 @@
 """New runs."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,19 +10,18 @@ from django.utils import timezone
 
 from delivery import outbox
 from runs import selectors
-from runs.detail import RunDetail, run_data
+from runs.detail import run_data
 from runs.dialects import profiles
 from runs.dialects.profile import IdForm
+from runs.messages import event_of
 from runs.models import Run, Workflow
 from runs.services import own_or_new_id
+from runs.transitions import FUTURE_TOLERANCE
 from subscriptions import rules
 from subscriptions.event_types import WORKFLOW_QUEUED
 from subscriptions.models import ApiKey, Organization
 from subscriptions.secrets import encrypt
 from webhooks_project.errors import Conflict, InvalidInput
-
-# Callers' clocks may run ahead a little.
-FUTURE_TOLERANCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +86,7 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
 
 def _tell_queued(run: Run) -> None:
     """For executors that take up queued runs when they are told of them."""
-    event = outbox.NewEvent(
-        organization=run.organization,
-        event_type=WORKFLOW_QUEUED,
-        occurred_at=run.created_at,
-        data=run_data(run),
-        source=run.workflow.public_id,
-        subject=run.public_id,
-        detail=RunDetail(run, steps=()),
-    )
-    outbox.append_if_wanted(event)
+    outbox.append_if_wanted(event_of(run, WORKFLOW_QUEUED, run.created_at, run_data(run)))
 
 
 def _first_of(run: Run, own_id: str | None) -> Run:

@@ -1,9 +1,11 @@
 """A run as the payload formats see it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from delivery.formats import microseconds_z
 from runs.models import Run, Step
 from runs.states import RunStatus
 
@@ -53,5 +55,5 @@ def step_data(run: Run, step: Step) -> dict[str, Any]:
     }
 
 
-def moment(value: Any) -> str | None:
-    return None if value is None else value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def moment(value: datetime | None) -> str | None:
+    return None if value is None else microseconds_z(value)

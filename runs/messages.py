@@ -1,14 +1,30 @@
-"""The end of a run as a message, for previews and for webhooks sent again."""
+"""What happened to a run, as the outbox and the payload formats take it."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from delivery.formats import Message
+from delivery.outbox import NewEvent
 from runs.detail import RunDetail, run_data
 from runs.models import Run
 
 
+def event_of(run: Run, event_type: str, occurred_at: datetime, data: Mapping[str, Any]) -> NewEvent:
+    """An event about the run or one of its steps."""
+    return NewEvent(
+        organization=run.organization,
+        event_type=event_type,
+        occurred_at=occurred_at,
+        data=data,
+        source=run.workflow.public_id,
+        subject=run.public_id,
+        detail=RunDetail(run),
+    )
+
+
 def end_of(run: Run, *, event_id: str, event_type: str, occurred_at: datetime) -> Message:
-    """What the payload formats render."""
+    """The end of a run, for previews and for webhooks sent again."""
     return Message(
         event_id=event_id,
         event_type=event_type,

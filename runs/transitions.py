@@ -18,8 +18,9 @@ from django.utils import timezone
 from delivery import outbox
 from delivery.callbacks import Callback
 from runs import outputs, selectors
-from runs.detail import RunDetail, run_data, step_data
+from runs.detail import run_data, step_data
 from runs.dialects import profiles
+from runs.messages import event_of
 from runs.models import Run, Step
 from runs.states import (
     ENDED,
@@ -36,7 +37,7 @@ from webhooks_project.errors import Conflict, InvalidInput, NotFound
 
 # A run that some executor has taken up.
 STARTED = frozenset({RunStatus.RUNNING, RunStatus.PAUSED})
-# Executors' clocks may run ahead a little.
+# Clocks of callers and executors may run ahead a little.
 FUTURE_TOLERANCE = timedelta(minutes=5)
 
 
@@ -75,16 +76,7 @@ def report_run(*, organization: Organization, run_id: str, move: Move, report: R
     run.save()
     event_type = _event_type(run, before, move)
     if event_type is not None:
-        new = outbox.NewEvent(
-            organization=organization,
-            event_type=event_type,
-            occurred_at=now,
-            data=run_data(run),
-            source=run.workflow.public_id,
-            subject=run.public_id,
-            detail=RunDetail(run),
-        )
-        outbox.append(new, callback=_callback(run, event_type))
+        outbox.append(event_of(run, event_type, now, run_data(run)), callback=_callback(run, event_type))
     return run
 
 
@@ -112,16 +104,7 @@ def report_step(*, organization: Organization, run_id: str, key: str, move: Move
         setattr(step, name, value)
     step.reports[move] = report.fingerprint
     step.save()
-    new = outbox.NewEvent(
-        organization=organization,
-        event_type=event_type,
-        occurred_at=now,
-        data=step_data(run, step),
-        source=run.workflow.public_id,
-        subject=run.public_id,
-        detail=RunDetail(run),
-    )
-    outbox.append(new)
+    outbox.append(event_of(run, event_type, now, step_data(run, step)))
     return step
 
 

@@ -37,3 +37,8 @@ def uuid7() -> uuid.UUID:
     fraction = (nanoseconds << 12) // 1_000_000
     value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62
     return uuid.UUID(int=value | secrets.randbits(62))
+
+
+def first_uuid7(milliseconds: int) -> uuid.UUID:
+    """Below every key made at that Unix time or later; for lists that start at a time."""
+    return uuid.UUID(int=max(0, milliseconds) << 80)

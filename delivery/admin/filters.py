@@ -12,6 +12,7 @@ from django.utils import timezone
 from delivery.models import Delivery, Event
 from delivery.states import ENDED, ErrorClass, State
 from subscriptions.admin.filters import InputFilter, whole_number
+from subscriptions.ids import first_uuid7
 
 # Of one run or event id; a run has two events per step.
 EVENTS_FOUND_MAX = 1_000
@@ -32,7 +33,7 @@ class CreatedFilter(admin.SimpleListFilter):
         if hours not in dict(self.HOURS):
             return queryset
         since = timezone.now() - datetime.timedelta(hours=int(hours))
-        return queryset.filter(id__gte=UUID(int=int(since.timestamp() * 1000) << 80))
+        return queryset.filter(id__gte=first_uuid7(int(since.timestamp() * 1000)))
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -109,7 +110,7 @@ def replays_under(webhook_id: str) -> Q:
     if made is None or made.version != 7:
         return Q(pk__in=[])
     milliseconds = made.int >> 80
-    first, last = (UUID(int=max(0, milliseconds + offset) << 80) for offset in (-1000, 1000))
+    first, last = (first_uuid7(milliseconds + offset) for offset in (-1000, 1000))
     return Q(webhook_id=webhook_id, id__gte=first, id__lte=last)
 
 

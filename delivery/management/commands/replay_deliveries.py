@@ -17,6 +17,7 @@ from delivery import services
 from delivery.models import Delivery
 from delivery.states import ENDED, State
 from subscriptions.event_types import CATALOGUE, is_custom_name
+from subscriptions.ids import first_uuid7
 from subscriptions.models import Organization, Subscription
 
 FILTERS = ("id", "run", "subscription", "event_type", "state", "organization", "since", "until")
@@ -142,8 +143,8 @@ def made_between(since_text: str | None, until_text: str | None) -> Q:
     if since is not None:
         # The key begins with the time by the clock of the machine that made it, so the primary key
         # can skip what is older; an hour is for clocks that differ and for long transactions.
-        milliseconds = max(0, int((since - timedelta(hours=1)).timestamp() * 1000))
-        made &= Q(created_at__gte=since, id__gte=UUID(int=milliseconds << 80))
+        earliest = first_uuid7(int((since - timedelta(hours=1)).timestamp() * 1000))
+        made &= Q(created_at__gte=since, id__gte=earliest)
     if until is not None:
         made &= Q(created_at__lt=until)
     if since is not None and until is not None and since >= until:
