@@ -3,7 +3,7 @@
 Celery carries wake-ups, nothing else: messages name a row, results are not kept, and an
 acknowledgement follows the commit of the row (late ack). What the broker loses or doubles is
 harmless, for the claim in `delivery/claim.py` decides what is sent. The visibility timeout is long
-because every wait that passes through Celery is short (settings.py has the arithmetic).
+because every wait that passes through Celery is short (settings/queue.py has the arithmetic).
 """
 
 from celery import Celery

@@ -1,0 +1,54 @@
+"""Limits of the API, REST framework and the OpenAPI document."""
+
+from webhooks_project import env
+from webhooks_project.settings.base import VERSION
+
+API_BODY_MAX_BYTES = env.integer("API_BODY_MAX_BYTES", 6 * 1024 * 1024, at_least=1024)
+API_JSON_MAX_DEPTH = env.integer("API_JSON_MAX_DEPTH", 64, at_least=8)
+RUN_REPORTS_PER_BATCH_MAX = env.integer("RUN_REPORTS_PER_BATCH_MAX", 500, at_least=1)
+SUBSCRIPTIONS_PER_ORGANIZATION_MAX = env.integer("SUBSCRIPTIONS_PER_ORGANIZATION_MAX", 1000, at_least=1)
+SUBSCRIPTION_HEADERS_MAX = env.integer("SUBSCRIPTION_HEADERS_MAX", 32)
+SUBSCRIPTION_HEADER_VALUE_MAX_CHARACTERS = env.integer("SUBSCRIPTION_HEADER_VALUE_MAX_CHARACTERS", 4096)
+# Django's own limit is for forms (the admin); the API's parser has API_BODY_MAX_BYTES.
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_MAX_BYTES
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "subscriptions.api.authentication.ApiKeyAuthentication",
+        "subscriptions.api.authentication.AdministratorAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["subscriptions.api.permissions.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["webhooks_project.parsers.BoundedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "webhooks_project.renderers.EscapingJSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "webhooks_project.api_errors.answer",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Runhooks",
+    "DESCRIPTION": "Self-hosted webhook delivery for platforms that run long AI workflows.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "webhooks_project.openapi.complete",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatusEnum": "runs.models.RUN_STATUSES",
+        "StepStatusEnum": "runs.models.STEP_STATUSES",
+        "ScopeEnum": "subscriptions.models.Scope",
+    },
+}

@@ -1,0 +1,32 @@
+"""Limits of delivery."""
+
+from webhooks_project import env
+
+# Where webhooks may go. Production: https to public addresses only. Local mode, demo and tests
+# open loopback over http by these variables, visibly.
+WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", False)
+WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
+
+DELIVERY_TIMEOUT_DEFAULT_SECONDS = env.number("DELIVERY_TIMEOUT_DEFAULT_SECONDS", 10.0, at_least=0.1)
+DELIVERY_TIMEOUT_MAX_SECONDS = env.number("DELIVERY_TIMEOUT_MAX_SECONDS", 60.0)
+# A lease outlives its attempt's deadline by this much: time to record, even over a database restart.
+DELIVERY_LEASE_MARGIN_SECONDS = env.number("DELIVERY_LEASE_MARGIN_SECONDS", 10.0)
+DELIVERY_RESPONSE_BODY_MAX_CHARACTERS = env.integer("DELIVERY_RESPONSE_BODY_MAX_CHARACTERS", 2048)
+DELIVERY_CONNECTIONS_PER_RECEIVER = env.integer("DELIVERY_CONNECTIONS_PER_RECEIVER", 64, at_least=1)
+# Waits up to this long are Celery retries; longer ones are rows that the requeuer finds.
+DELIVERY_RETRY_IN_CELERY_SECONDS = env.number("DELIVERY_RETRY_IN_CELERY_SECONDS", 60.0)
+# A waiting Celery task holds about 11 KB in a worker: 1,000 are 11 MB.
+DELIVERY_RETRIES_HELD_MAX = env.integer("DELIVERY_RETRIES_HELD_MAX", 1000)
+DELIVERY_RETRY_AFTER_MAX_SECONDS = env.number(
+    "DELIVERY_RETRY_AFTER_MAX_SECONDS", 3600.0, at_most=7 * 24 * 3600
+)
+# Requests of the API that wait for a delivery (test event): at most so many per process, so long.
+DELIVERY_WAITS_MAX = env.integer("DELIVERY_WAITS_MAX", 4, at_least=1)
+DELIVERY_WAIT_MARGIN_SECONDS = env.number("DELIVERY_WAIT_MARGIN_SECONDS", 5.0)
+
+REQUEUE_INTERVAL_SECONDS = env.number("REQUEUE_INTERVAL_SECONDS", 1.0)
+REQUEUE_BATCH_ROWS = env.integer("REQUEUE_BATCH_ROWS", 500, at_least=1)
+# A wake-up this old in an empty lane was lost.
+REQUEUE_GRACE_SECONDS = env.number("REQUEUE_GRACE_SECONDS", 2.0)
+# In a lane that is not empty the row may only be waiting its turn: 30 s, then doubled each time.
+REQUEUE_BACKOFF_SECONDS = env.number("REQUEUE_BACKOFF_SECONDS", 30.0)
