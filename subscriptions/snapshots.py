@@ -73,7 +73,11 @@ def callback_keys(organization_id: int, workflow_id: str) -> tuple[SigningKey, .
 
 
 def signing_api_key(api_key_id: int | None) -> str | None:
-    """The text of an API key that signs; None for one that is gone or revoked."""
+    """The text of an API key that signs; None for one that is gone or revoked.
+
+    One that has expired since still signs what it started: expiry ends what a caller may ask for,
+    and the receiver of a run that took longer can still verify. Distrust is said by revoking.
+    """
     if api_key_id is None:
         return None
     key = ApiKey.objects.filter(pk=api_key_id, signs=True, revoked_at=None).first()

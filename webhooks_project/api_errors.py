@@ -16,7 +16,7 @@ from django.views.defaults import page_not_found, server_error
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
+from rest_framework.views import exception_handler, set_rollback
 
 from webhooks_project.errors import DomainError
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 DATABASE_RETRY_SECONDS = 5
 # Pages for people answer in HTML, everything else in JSON.
 PAGES = ("/admin/",)
+FAULT = "Something went wrong here; it has been logged."
 
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -34,8 +35,14 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     """
     response = _answer(error, context)
     envelope = getattr(context["view"], "error_envelope", None)
-    if response is not None and envelope is not None:
-        response.data = envelope(response.status_code, response.data)
+    if envelope is None:
+        return response
+    if response is None:
+        # Django's own handler for faults would answer without the envelope.
+        logger.error("fault at %s", context["request"].path, exc_info=error)
+        set_rollback()
+        response = Response(body(FAULT, "internal_error"), status=status.HTTP_500_INTERNAL_SERVER_ERROR)
+    response.data = envelope(response.status_code, response.data)
     return response
 
 
@@ -115,4 +122,4 @@ def fault(request: HttpRequest) -> HttpResponse:
     """For faults of ours: the log has the trace, the caller a stable shape."""
     if request.path.startswith(PAGES):
         return server_error(request)
-    return JsonResponse(body("Something went wrong here; it has been logged.", "internal_error"), status=500)
+    return JsonResponse(body(FAULT, "internal_error"), status=500)

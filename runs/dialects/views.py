@@ -1,12 +1,13 @@
 """What the APIs of all dialects share: parse, call the same services, render."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
 
 from runs.api.views import RunsScopesViewSet
 from runs.creation import NewRun, run_create
@@ -14,6 +15,7 @@ from runs.detail import RunDetail
 from runs.models import Run, Workflow
 from runs.selectors import run_of_dialect, workflow_named
 from subscriptions.api.base import valid
+from webhooks_project.errors import NotFound
 
 
 class DialectViewSet(RunsScopesViewSet):
@@ -44,6 +46,18 @@ class DialectViewSet(RunsScopesViewSet):
     def create_run(self, new: NewRun) -> Run:
         run, _ = run_create(organization=self.organization, new=new)
         return run
+
+
+class UnknownAddress(APIView):
+    """Last in a dialect's URLs: what no view has is missing in that system's words as well."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    schema = None
+    error_envelope: Callable[[int, Mapping[str, Any]], dict[str, Any]] | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound(f"There is nothing at {request.path}.")
 
 
 def as_sent(render: Callable[[RunDetail], bytes], run: Run, status: int = 200) -> HttpResponse:

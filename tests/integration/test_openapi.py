@@ -182,6 +182,12 @@ def test_the_browsable_api_escapes_what_customers_write(
     assert b"<script>alert(1)" not in page.content
 
 
+def test_systems_that_know_no_422_do_not_announce_one(schema: Json) -> None:
+    announced = {name.split()[1].split("/")[1] for name, o in operations(schema) if "422" in o["responses"]}
+
+    assert announced == {"v1", "leap", "skyvern"}
+
+
 def test_without_a_session_a_browser_is_refused_as_anyone(client: Client) -> None:
     page = client.get("/v1/webhooks", HTTP_ACCEPT="text/html")
 

@@ -12,6 +12,11 @@ from webhooks_project.errors import NotFound
 ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 503), EachlabsError)
 
 
+def envelope(status_code: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The common shape of errors as eachlabs' callers read it."""
+    return {"error": body["detail"]}
+
+
 class EachlabsViewSet(DialectViewSet):
     """Answers errors as `{"error": "…"}`, with 400 where this service says 422."""
 
@@ -19,7 +24,7 @@ class EachlabsViewSet(DialectViewSet):
     invalid_status = 400
 
     def error_envelope(self, status_code: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        return {"error": body["detail"]}
+        return envelope(status_code, body)
 
     def workflow(self, name: str) -> Workflow:
         try:

@@ -1,9 +1,11 @@
 """URLs under /eachlabs/: the seed's, then those of the host that follows it."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from runs.dialects.eachlabs.api import ExecutionViewSet, TriggerViewSet
+from runs.dialects.eachlabs.base import envelope
 from runs.dialects.eachlabs.logs import WebhookLogViewSet
+from runs.dialects.views import UnknownAddress
 
 urlpatterns = [
     path("api/v1/<str:workflow>/trigger", TriggerViewSet.as_view({"post": "trigger"})),
@@ -22,4 +24,5 @@ urlpatterns = [
     path("v1/workflows/<str:workflow>/executions", ExecutionViewSet.as_view({"get": "list"})),
     path("v1/webhooks", WebhookLogViewSet.as_view({"get": "list"})),
     path("v1/webhooks/<str:execution_id>", WebhookLogViewSet.as_view({"get": "retrieve"})),
+    re_path("", UnknownAddress.as_view(error_envelope=envelope)),
 ]

@@ -87,3 +87,8 @@ def test_an_imported_id_that_is_taken_fails_only_its_own_item(api: APIClient) ->
 
     assert [item["status"] for item in made["executions"]] == ["failed", "queued"]
     assert made["executions"][0]["message"] == "a run of this id exists"
+
+
+@pytest.mark.parametrize("path", ["/eachlabs/", "/eachlabs/api/v1/nothing", "/eachlabs/v2/webhooks"])
+def test_an_unknown_address_is_a_404_in_the_same_envelope(path: str, api: APIClient) -> None:
+    assert error(api.get(path), 404) == f"There is nothing at {path}."

@@ -115,3 +115,25 @@ def test_an_imported_id_is_taken_once(api: APIClient) -> None:
     make_task(api, id="img-abc123")
 
     assert error(api.post(PATH, BODY | {"id": "img-abc123"}), 409)["code"] == "id_taken"
+
+
+@pytest.mark.parametrize(
+    "path", ["/leaperone/", "/leaperone/v1/videos", "/leaperone/v1/images/generations/a/b"]
+)
+def test_an_unknown_address_is_a_404_in_the_same_envelope(path: str, api: APIClient) -> None:
+    found = error(api.post(path, {}), 404)
+
+    assert (found["type"], found["code"]) == ("not_found_error", "not_found")
+
+
+def test_a_fault_of_ours_is_a_500_in_the_same_envelope_and_leaves_nothing_behind(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("runs.dialects.leaperone.api.NewRun", lambda **_: 1 // 0)
+    before = row_counts()
+
+    found = error(api.post(PATH, BODY), 500)
+
+    assert (found["type"], found["code"]) == ("server_error", "internal_error")
+    assert "ZeroDivisionError" in caplog.text
+    assert row_counts() == before

@@ -101,6 +101,17 @@ def test_without_the_key_that_signs_nothing_goes_out_and_the_log_says_why(
     assert "revoked" in delivery.attempt_log.get().error_message
 
 
+def test_a_key_that_expired_since_still_signs_what_it_started(
+    caller: Caller, receiver: Receiver, deliver: Deliver
+) -> None:
+    ended_task(caller, receiver.url())
+    ApiKey.objects.filter(signs=True).update(expires_at=Now() - timedelta(seconds=1))
+
+    (request,) = deliver()
+
+    assert validate_skyvern_request_headers(request, caller.key)
+
+
 def all_attempts(make: MakeAttempt) -> Delivery:
     """Every attempt that the schedule has, as if its waits were over."""
     delivery = Delivery.objects.get()
