@@ -6,7 +6,7 @@ from typing import Any
 
 from subscriptions.event_types import SignatureScheme
 from subscriptions.models import SigningSecret
-from subscriptions.secrets import decrypt
+from subscriptions.secrets import decrypt, decrypt_headers
 from subscriptions.snapshots import Receiver, SigningKey, callback_keys, signing_api_key
 
 
@@ -26,6 +26,8 @@ class Callback:
     api_key_id: int | None = None
     #: the caller's text given with this one run, encrypted
     encrypted_secret: str = ""
+    #: the workflow's custom headers, encrypted
+    encrypted_headers: str = ""
 
     def as_row(self) -> dict[str, Any]:
         return asdict(self)
@@ -52,7 +54,8 @@ def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver | None
         retry_policy=row["retry_policy"],
         retry_schedule=None if schedule is None else tuple(schedule),
         timeout_seconds=row["timeout_seconds"],
-        headers=(),
+        # Rows that were written before workflows had headers know nothing of them.
+        headers=tuple(decrypt_headers(row.get("encrypted_headers", "")).items()),
         keys=keys,
         api_key=api_key,
     )

@@ -108,8 +108,11 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         *("public_id", "workflow", "shown_outputs", "webhook_url", "payload_format", "signature_schemes"),
-        *("retry_policy", "retry_schedule", "timeout_seconds", "created_at"),
+        *("retry_policy", "retry_schedule", "timeout_seconds", "header_names", "created_at"),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowVersion]:
+        return super().get_queryset(request).defer("encrypted_headers")
 
     @admin.display(description="outputs")
     def shown_outputs(self, version: WorkflowVersion) -> str:

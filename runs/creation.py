@@ -18,7 +18,7 @@ from runs.models import Run, Workflow
 from runs.services import own_or_new_id
 from runs.transitions import FUTURE_TOLERANCE
 from subscriptions import rules
-from subscriptions.event_types import WORKFLOW_QUEUED
+from subscriptions.event_types import WORKFLOW_QUEUED, SignatureScheme
 from subscriptions.models import ApiKey, Organization
 from subscriptions.secrets import encrypt
 from webhooks_project.errors import Conflict, InvalidInput
@@ -47,17 +47,31 @@ class NewRun:
     parent: Run | None = None
     api_key: ApiKey | None = None
 
+    @property
+    def target(self) -> str:
+        """Where its end will be told: its own URL, else its workflow's default; empty for nowhere."""
+        assert self.workflow.version is not None
+        is_silent = self.parent is not None and profiles()[self.workflow.dialect].silent_children
+        return "" if is_silent else self.webhook_url.strip() or self.workflow.version.webhook_url
+
+
+class NoSigningKey(InvalidInput):
+    """The run's webhook would be signed with an API key that does not sign."""
+
+    code = "no_signing_key"
+
 
 def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
     """A queued run, and whether it is new: the same `external_id` again gives the same run.
 
-    Raises InvalidInput, Conflict.
+    Raises InvalidInput, NoSigningKey, Conflict.
     """
     if new.created_at is not None and new.created_at > timezone.now() + FUTURE_TOLERANCE:
         raise InvalidInput("created_at lies in the future", field="created_at", code="in_the_future")
     webhook_url = new.webhook_url.strip()
     if webhook_url:
         webhook_url = rules.clean_url(webhook_url, new.webhook_url_field)
+    check_key_signs(new)
     run = Run(
         organization=organization,
         workflow=new.workflow,
@@ -82,6 +96,21 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
     except IntegrityError:
         return _first_of(run, own_id=new.id), False
     return run, True
+
+
+def check_key_signs(new: NewRun) -> None:
+    """Scheme `skyvern` signs with the API key that creates the run, so that one must be kept for it.
+
+    Else the run's end would be told to nobody. Raises NoSigningKey.
+    """
+    assert new.workflow.version is not None
+    needed = new.target and SignatureScheme.SKYVERN in new.workflow.version.signature_schemes
+    if needed and (new.api_key is None or not new.api_key.signs):
+        raise NoSigningKey(
+            "Webhooks are signed with the API key that creates the run, and this one was made without "
+            f'"signs": true. Create a key that signs, or leave {new.webhook_url_field} out.',
+            field=new.webhook_url_field,
+        )
 
 
 def _tell_queued(run: Run) -> None:

@@ -25,6 +25,14 @@ class RunDetail:
         """The full output of every step by its key, in the order of their starts."""
         return {step.key: step.output for step in self.steps}
 
+    def variables(self) -> dict[str, Any]:
+        """What configured outputs may name, but for the executor's own `output`."""
+        steps = {
+            step.key: {"input": step.input, "output": step.output, "primary": step.primary}
+            for step in self.steps
+        }
+        return {"input": self.run.input, "steps": steps}
+
 
 def run_data(run: Run) -> dict[str, Any]:
     """`data` of a workflow event in the generic shape."""

@@ -70,6 +70,8 @@ class WorkflowVersion(models.Model):
     retry_policy = models.CharField(max_length=32, choices=choices(RetryPolicyName))
     retry_schedule = ArrayField(models.FloatField(), null=True, blank=True)
     timeout_seconds = models.FloatField()
+    encrypted_headers = models.TextField(blank=True, db_default="", editable=False)
+    header_names = ArrayField(models.CharField(max_length=255), blank=True, db_default=[], editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -1,6 +1,6 @@
 """Configured outputs: a name and a path into the run's context. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -8,6 +8,7 @@ class UnknownVariable(Exception):
     """A configured output names something that the run does not have; the message is seed 000's."""
 
     def __init__(self, path: str, known: Sequence[str]) -> None:
+        self.path = path
         super().__init__(f"Variable '{path}' not found. Available variables to use:\n" + "\n".join(known))
 
 
@@ -17,15 +18,27 @@ def resolve(outputs: Mapping[str, str], context: Mapping[str, Any]) -> dict[str,
 
 
 def _follow(path: str, context: Mapping[str, Any]) -> Any:
-    value: Any = context
-    for part in path.split("."):
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isascii() and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            raise UnknownVariable(path, known_variables(context))
-    return value
+    for value in _readings(context, path.split(".")):
+        return value
+    raise UnknownVariable(path, known_variables(context))
+
+
+def _readings(value: Any, parts: Sequence[str]) -> Iterator[Any]:
+    """All values that the path may mean: keys of steps and of outputs may contain dots themselves.
+
+    At each level the longest key is tried first; a shorter one counts only where that leads nowhere.
+    """
+    if not parts:
+        yield value
+    elif isinstance(value, Mapping):
+        for taken in range(len(parts), 0, -1):
+            key = ".".join(parts[:taken])
+            if key in value:
+                yield from _readings(value[key], parts[taken:])
+    elif isinstance(value, list):
+        index = parts[0]
+        if index.isascii() and index.isdigit() and int(index) < len(value):
+            yield from _readings(value[int(index)], parts[1:])
 
 
 def known_variables(context: Mapping[str, Any], prefix: str = "", depth: int = 3) -> list[str]:

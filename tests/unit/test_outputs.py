@@ -30,6 +30,50 @@ def test_a_path_leads_to_its_value(path: str, value: Any) -> None:
     assert resolve({"x": path}, CONTEXT) == {"x": value}
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("input.dotted.key", 1),
+        ("a.b", "longest"),
+        ("a.c", "inner"),
+        ("a.b.c", "of the longest"),
+        ("a.b.d", "of the shorter one"),
+        ("a.b.c.d", "deep"),
+        ("list.0.x.y", "in a list"),
+        ("list.0.x", {"z": None}),
+        ("list.0.x.z", None),
+        ("ends.", "with a dot"),
+        ("..", "dots"),
+    ],
+)
+def test_keys_with_dots_are_followed_the_longest_first(path: str, value: Any) -> None:
+    longest = {"c": "of the longest"}
+    context = {
+        "a": {"b": {"d": "of the shorter one", "c": "hidden", "c.d": "deep"}, "c": "inner"},
+        "a.b": longest,
+        "list": [{"x": {"z": None}, "x.y": "in a list"}],
+        "input": CONTEXT["input"],
+        "ends.": "with a dot",
+        "..": "dots",
+    }
+
+    expected = longest if value == "longest" else value
+    for ordered in (context, dict(reversed(context.items()))):
+        assert resolve({"x": path}, ordered) == {"x": expected}
+
+
+def test_a_path_with_many_readings_is_refused_in_no_time() -> None:
+    """Each value of the run is looked at once at most, however many ways lead there."""
+    context: dict[str, Any] = {}
+    level = context
+    for depth in range(60):
+        level |= {"a": {}, "a.a": {"end": depth}}
+        level = level["a"]
+
+    with pytest.raises(UnknownVariable):
+        resolve({"x": ".".join("a" * 127)}, context)
+
+
 def test_outputs_keep_the_author_s_names_and_order() -> None:
     resolved = resolve({"zebra": "output", "imageUrl": "input.prompt"}, CONTEXT)
 

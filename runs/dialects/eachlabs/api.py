@@ -18,7 +18,7 @@ from rest_framework.serializers import Serializer
 
 from delivery.formats import seconds_z
 from runs import selectors
-from runs.creation import NewRun
+from runs.creation import NewRun, check_key_signs
 from runs.dialects.eachlabs import serializers as shapes
 from runs.dialects.eachlabs.base import ERRORS, EachlabsViewSet
 from runs.dialects.eachlabs.payloads import run_body, status_of
@@ -113,6 +113,7 @@ class TriggerViewSet(EachlabsViewSet):
         bulk_id = values.get("bulk_id") or uuid4()
         ids = [*values.get("ids", []), *[None] * BULK_MAX]
         common = replace(self._one(workflow, values), bulk_id=bulk_id)
+        check_key_signs(common)
         items = [
             self._bulk_item(replace(common, input=given, id=own_id))
             for given, own_id in zip(values["inputs"], ids, strict=False)

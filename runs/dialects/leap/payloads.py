@@ -1,5 +1,6 @@
 """Leap's run object (seed 000): ten keys, always all of them. Pure."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,12 @@ from subscriptions.event_types import PayloadFormat
 
 if TYPE_CHECKING:
     from runs.detail import RunDetail
+
+# Leap knows completed, running, failed, queued and cancelled.
+STATUSES: Mapping[str, str] = {
+    RunStatus.PAUSED: RunStatus.RUNNING.value,
+    **dict.fromkeys(FAILED_IN_SOME_WAY, RunStatus.FAILED.value),
+}
 
 
 def leap_v1(message: Message) -> bytes:
@@ -43,7 +50,7 @@ def run_object(detail: "RunDetail", output: Any) -> dict[str, Any]:
     return {
         "id": run.public_id,
         "version_id": run.version.public_id,
-        "status": RunStatus.FAILED.value if failed else str(run.status),
+        "status": STATUSES.get(run.status, str(run.status)),
         "created_at": microseconds(run.created_at),
         "started_at": microseconds(run.started_at),
         "ended_at": None if failed else microseconds(run.ended_at),

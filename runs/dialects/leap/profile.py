@@ -15,11 +15,12 @@ def default_format(created_at: datetime) -> str:
 
 PROFILE = Profile(
     name="leap",
-    workflow_ids=IdForm(prefix="wkf", length=14),
-    version_ids=IdForm(prefix="vsp", length=14),
-    run_ids=IdForm(prefix="rnp", length=18),
+    workflow_ids=IdForm(prefix="wkf", length=14, strict=True),
+    version_ids=IdForm(prefix="vsp", length=14, strict=True),
+    run_ids=IdForm(prefix="rnp", length=18, strict=True),
     payload_formats=(PayloadFormat.LEAP_V1, PayloadFormat.LEAP_V2),
     versions=(PayloadFormat.LEAP_V1, PayloadFormat.LEAP_V2),
+    whole_context_formats=(PayloadFormat.LEAP_V1,),
     default_format=default_format,
     signature_schemes=(SignatureScheme.NONE,),
     retry_policy="standard",

@@ -16,6 +16,7 @@ from runs.dialects.leaperone.errors import TaskExpired, envelope
 from runs.dialects.leaperone.payloads import run_body
 from runs.dialects.leaperone.profile import PROFILE
 from runs.dialects.leaperone.serializers import (
+    CALLBACK_FIELDS,
     LeaperoneAccepted,
     LeaperoneError,
     LeaperoneGenerationInput,
@@ -26,7 +27,7 @@ from runs.services import workflow_for
 
 READABLE_FOR = timedelta(days=30)
 # Fields of the body that are for this service and not for the executor.
-OURS = ("callbackUrl", "id", "created_at")
+OURS = (*CALLBACK_FIELDS, "id", "created_at")
 ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 503), LeaperoneError)
 
 
@@ -45,6 +46,7 @@ class ImageGenerationViewSet(DialectViewSet):
         values = self.read(LeaperoneGenerationInput, request)
         assert isinstance(request.data, dict)
         model = values["model"]
+        url_field = next((name for name in CALLBACK_FIELDS if values.get(name)), CALLBACK_FIELDS[0])
         # One transaction: a refused task leaves no workflow behind.
         with transaction.atomic():
             new = NewRun(
@@ -52,8 +54,8 @@ class ImageGenerationViewSet(DialectViewSet):
                     organization=self.organization, dialect=PROFILE.name, slug=model, name=model
                 ),
                 input={name: value for name, value in request.data.items() if name not in OURS},
-                webhook_url=values.get("callbackUrl") or "",
-                webhook_url_field="callbackUrl",
+                webhook_url=values.get(url_field) or "",
+                webhook_url_field=url_field,
                 id=values.get("id"),
                 created_at=values.get("created_at"),
                 api_key=self.caller.key,

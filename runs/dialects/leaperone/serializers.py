@@ -9,6 +9,7 @@ from rest_framework import serializers
 from subscriptions.api.fields import StrictCharField
 
 # A model's name is its workflow's slug, so it has to be safe inside an address.
+CALLBACK_FIELDS = ("callbackUrl", "webhook_url")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -37,6 +38,13 @@ class LeaperoneGenerationInput(serializers.Serializer[Any]):
     number = serializers.IntegerField(min_value=1, max_value=4, default=1, help_text="How many images.")
     size = StrictCharField(max_length=64, required=False, allow_null=True)
     callbackUrl = StrictCharField(max_length=2048, required=False, allow_null=True, allow_blank=True)
+    webhook_url = StrictCharField(
+        max_length=2048,
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        help_text="The same as callbackUrl, under the name that it has elsewhere.",
+    )
     id = StrictCharField(max_length=128, required=False, help_text="Only for keys that import.")
     created_at = serializers.DateTimeField(required=False, help_text="Only for keys that import.")
 
@@ -46,6 +54,15 @@ class LeaperoneGenerationInput(serializers.Serializer[Any]):
                 "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit.", code="bad_model"
             )
         return model
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = {attrs.get(name) for name in CALLBACK_FIELDS} - {None, ""}
+        if len(given) > 1:
+            raise serializers.ValidationError(
+                {"callbackUrl": ["webhook_url is the same field and says something else."]},
+                code="contradiction",
+            )
+        return attrs
 
 
 class LeaperoneAccepted(serializers.Serializer[Any]):

@@ -8,18 +8,18 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import services
+from runs import creation, selectors, services
 from runs.creation import NewRun
 from runs.dialects.profile import IdForm
 from runs.dialects.skyvern import serializers as shapes
-from runs.dialects.skyvern.errors import AlreadyTerminal
+from runs.dialects.skyvern.errors import AlreadyTerminal, NoSigningKey
 from runs.dialects.skyvern.payloads import WORKFLOW_RUN, run_with_request, status_of
 from runs.dialects.skyvern.profile import PROFILE, TASK_IDS, TASK_V2_IDS, WORKFLOW_RUN_IDS
 from runs.dialects.skyvern.replay import retry_webhook
-from runs.dialects.skyvern.targets import check_key_signs, clean_target
+from runs.dialects.skyvern.targets import clean_target
 from runs.dialects.views import DialectViewSet, as_sent
 from runs.models import Run, Workflow
-from runs.states import UNENDED, Move
+from runs.states import Move
 from runs.transitions import Report, report_run
 from subscriptions.api.base import valid
 from subscriptions.models import Scope
@@ -63,7 +63,11 @@ class SkyvernRunViewSet(DialectViewSet):
 
     @extend_schema(request=None, responses={200: None})
     def cancel(self, request: Request, run_id: str) -> HttpResponse:
-        """End the run and the runs that it started; `null`. A run that has ended otherwise is a 400."""
+        """End the run and all runs below it; `null`. A run that has ended otherwise is a 400.
+
+        Each run ends in a transaction of its own, the named one first: a call that was interrupted is made
+        again and goes on. What has ended by itself stays as it is, and what is below it ends all the same.
+        """
         run = self.run(run_id)
         try:
             self._cancel(run)
@@ -72,9 +76,9 @@ class SkyvernRunViewSet(DialectViewSet):
             raise AlreadyTerminal(
                 f"Invalid status transition from {status_of(run.status)} to canceled for {run.public_id}"
             ) from None
-        for child in run.children.filter(status__in=UNENDED):
+        for below in selectors.unended_below(run):
             with suppress(Conflict):  # it has ended in the meantime
-                self._cancel(child)
+                self._cancel(below)
         return HttpResponse(b"null", content_type="application/json")
 
     @extend_schema(request=shapes.SkyvernRetryInput, responses=shapes.SkyvernRetryOutput)
@@ -94,9 +98,6 @@ class SkyvernRunViewSet(DialectViewSet):
         parent_id = values.get("workflow_run_id") or values.get("parent_workflow_run_id")
         parent = self.run(parent_id) if parent_id else None
         url = clean_target(values.get("webhook_url"))
-        assert workflow.version is not None
-        if parent is None:
-            check_key_signs(workflow.version, url or workflow.version.webhook_url, self.caller.key)
         new = NewRun(
             workflow=workflow,
             input=values["input"],
@@ -109,7 +110,10 @@ class SkyvernRunViewSet(DialectViewSet):
             parent=parent,
             api_key=self.caller.key,
         )
-        return as_sent(run_with_request, self.create_run(new))
+        try:
+            return as_sent(run_with_request, self.create_run(new))
+        except creation.NoSigningKey as error:
+            raise NoSigningKey(error.detail, field=error.field) from None
 
     def _cancel(self, run: Run) -> None:
         report_run(organization=self.organization, run_id=run.public_id, move=Move.CANCEL, report=Report())

@@ -36,16 +36,6 @@ def needs_signing_key(version: WorkflowVersion) -> bool:
     return SignatureScheme.SKYVERN in version.signature_schemes
 
 
-def check_key_signs(version: WorkflowVersion, url: str, key: ApiKey | None) -> None:
-    """A run that will tell `url` must be made with a key that signs. Raises NoSigningKey."""
-    if url and needs_signing_key(version) and (key is None or not key.signs):
-        raise NoSigningKey(
-            "Webhooks are signed with the API key that creates the run, and this one was made without "
-            '"signs": true. Create a key that signs, or leave webhook_url out.',
-            field="webhook_url",
-        )
-
-
 def key_for_retry(run: Run, caller: ApiKey | None) -> ApiKey | None:
     """The caller's key, as Skyvern does, so that a receiver which knows only the new key after a rotation
     can verify; else the one that created the run, while it is in force. Raises NoSigningKey.

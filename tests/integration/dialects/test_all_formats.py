@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from delivery import services
 from delivery.models import Delivery, EventBody
 from subscriptions.event_types import CARRY_EVERY_EVENT, PayloadFormat
 from tests.integration.dialects.conftest import Deliver, report
@@ -70,6 +71,22 @@ def test_every_format_is_rendered_once_however_many_want_it(
     assert receiver.at("/callback")[0].body == receiver.at("/leap_v2/0")[0].body
     steps = EventBody.objects.filter(event__type="workflow.step.completed").values_list("payload_format")
     assert sorted(name for (name,) in steps) == sorted(CARRY_EVERY_EVENT)
+
+
+@pytest.mark.parametrize("name", PayloadFormat)
+def test_a_test_event_is_sent_in_every_format(
+    name: PayloadFormat, subscribe: Callable[..., Any], receiver: Receiver, deliver: Deliver
+) -> None:
+    """Sent as the API's call does it, which would then wait for a worker."""
+    events = ["*"] if name in CARRY_EVERY_EVENT else ENDS
+    made = subscribe(url=receiver.url(), payload_format=name, events=events)
+
+    services.send_test(organization=made.organization, subscription_id=made.pk)
+
+    (request,) = deliver()
+    body = json.loads(request.body)
+    assert list(body)[:3] == FIRST_KEYS[name]
+    assert "completed" in str(body.get("status") or body.get("event_type") or body["type"])
 
 
 @pytest.mark.parametrize("lone", [False, True], ids=["utf-8", "with a lone surrogate"])

@@ -49,6 +49,17 @@ def test_ids_are_uuids_and_a_slug_names_a_workflow_as_well(api: APIClient) -> No
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", by_slug["started_at"])
 
 
+def test_a_slug_that_is_another_workflows_id_does_not_take_its_calls(api: APIClient) -> None:
+    first = make_workflow(api, name="First")
+    make_workflow(api, name="Second", slug=first)
+
+    triggered = execution(api, trigger(api, first))
+    listed = answer(api.get(f"{API}/workflows/{first}/executions"))
+
+    assert triggered["workflow_id"] == first
+    assert [row["flow_name"] for row in listed["executions"]] == ["First"]
+
+
 @pytest.mark.parametrize("inputs", [{}, {"inputs": None}, {"inputs": {}}])
 def test_inputs_may_be_absent(inputs: Json, api: APIClient) -> None:
     made = answer(api.post(f"{API}/{make_workflow(api)}/trigger", inputs), 202)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from runs.models import Run, Workflow
+from tests.factories import refusal
 from tests.integration.dialects.conftest import Deliver, report
 from tests.receiver import Receiver
 
@@ -149,6 +151,33 @@ def test_ids_that_are_none_are_refused_with_the_prefix_they_need(api: APIClient)
 
     assert answer.status_code == 422
     assert answer.json()["detail"] == "workflow_run_id must start with rnp_"
+
+
+@pytest.mark.parametrize("id_", ["zzz", "rnp_1", "rnp_OegyoGJxj9lyk4xbt", "rnp_OegyoGJxj9lyk4xbt-", "wkf_1"])
+@pytest.mark.parametrize("path", ["/leap/v1/runs", "/v1/runs"])
+def test_a_run_is_not_imported_under_an_id_that_could_not_be_read(
+    path: str, id_: str, api: APIClient
+) -> None:
+    body = {"workflow_id": make_workflow(api)["id"], "id": id_}
+
+    refused = refusal(api.post(path, body), 422, "bad_id", "id")
+
+    assert refused["detail"] == "id must start with rnp_, then 18 letters or digits"
+    assert Run.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [("id", "zzz"), ("id", "wkf_1"), ("version_id", "v1"), ("version_id", "wkf_RL2LDs8LNO4LI6")],
+)
+def test_a_workflow_is_not_imported_under_an_id_of_another_form(
+    field: str, given: str, api: APIClient
+) -> None:
+    body = {"name": "Portraits", "dialect": "leap", field: given}
+
+    refusal(api.post("/v1/workflows", body), 422, "bad_id", field)
+
+    assert Workflow.objects.count() == 0
 
 
 def test_runs_of_others_and_of_other_dialects_do_not_exist(api: APIClient, other_api: APIClient) -> None:

@@ -169,6 +169,28 @@ def test_the_executor_gets_the_body_as_it_came_without_the_callback(api: APIClie
     assert list(made["input"]) == [*BODY, *said]
 
 
+@pytest.mark.parametrize("fields", [["webhook_url"], ["webhook_url", "callbackUrl"]])
+def test_webhook_url_is_another_name_of_callback_url(
+    fields: list[str], api: APIClient, receiver: Receiver, deliver: Deliver
+) -> None:
+    task_id = make_task(api, **{name: f" {receiver.url()} " for name in fields})
+    report(api, task_id, "start")
+    report(api, task_id, "complete")
+
+    assert [json.loads(request.body)["id"] for request in deliver()] == [task_id]
+    assert answer(api.get(f"/v1/runs/{task_id}"))["input"] == BODY
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+def test_a_name_of_the_callback_that_says_nothing_does_not_count(nothing: Any, api: APIClient) -> None:
+    url = "https://hooks.example.com/in"
+
+    for given, other in (("webhook_url", "callbackUrl"), ("callbackUrl", "webhook_url")):
+        task_id = make_task(api, **{given: url, other: nothing})
+        made = answer(api.get(f"/v1/runs/{task_id}"))
+        assert (made["webhook_url"], made["input"]) == (url, BODY)
+
+
 def test_a_model_is_a_workflow_made_on_first_use(api: APIClient) -> None:
     tasks = [make_task(api, model=model) for model in ("gpt-4o-image", "gpt-4o-image", "flux-1.1_pro")]
 

@@ -39,6 +39,12 @@ def error(response: Any, status: int) -> Json:
         (BODY | {"callbackUrl": "https://10.0.0.1/hook"}, "callbackUrl points to an address"),
         (BODY | {"callbackUrl": "https://meta.internal/hook"}, "callbackUrl "),
         (BODY | {"callbackUrl": "ftp://x.example/"}, "callbackUrl must start with "),
+        (BODY | {"webhook_url": "ftp://x.example/"}, "webhook_url must start with "),
+        (BODY | {"webhook_url": 1}, "webhook_url: Not a string."),
+        (
+            BODY | {"webhook_url": "https://x.example/a", "callbackUrl": "https://x.example/b"},
+            "callbackUrl: webhook_url is the same field and says something else.",
+        ),
         ([], ""),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from runs.models import Run
+from runs.selectors import unended_below
 from subscriptions import services
 from subscriptions.models import Organization, Scope
 from tests.factories import Json, answer, refusal
@@ -203,6 +204,51 @@ def test_a_child_tells_nobody_and_ends_with_its_parent(
     statuses = [caller.get(run)["status"] for run in (parent, first, second)]
     assert statuses == ["canceled", "failed", "canceled"]
     assert [json.loads(request.body)["run_id"] for request in deliver()] == [parent]
+
+
+def family(caller: Caller) -> dict[str, str]:
+    """Runs by name: each letter more is a run below, so that `ab` was started by `a`."""
+    ids = {"": caller.run_task()["run_id"]}
+    for name in ("a", "b", "ab", "ac", "abd", "abde"):
+        ids[name] = caller.run_task(parent_workflow_run_id=ids[name[:-1]])["run_id"]
+    return ids
+
+
+def test_all_runs_below_a_cancelled_one_end_and_those_beside_it_go_on(caller: Caller) -> None:
+    ids = family(caller)
+    report(caller.api, ids["ab"], "fail", {"error": "It broke"})
+
+    answer(caller.api.post(f"/skyvern/v1/runs/{ids['a']}/cancel"))
+
+    ended = dict.fromkeys(("a", "ac", "abd", "abde"), "canceled") | {"ab": "failed"}
+    seen = {name: caller.get(run_id)["status"] for name, run_id in ids.items()}
+    assert seen == {"": "queued", "b": "queued"} | ended
+
+
+def test_a_cancel_that_was_interrupted_is_made_again_and_goes_on(caller: Caller) -> None:
+    ids = family(caller)
+    # All that a first call had done before it was interrupted.
+    report(caller.api, ids[""], "cancel")
+
+    answer(caller.api.post(f"/skyvern/v1/runs/{ids['']}/cancel"))
+
+    assert {caller.get(run_id)["status"] for run_id in ids.values()} == {"canceled"}
+
+
+def test_a_deep_line_of_runs_is_found_at_once_and_a_ring_has_an_end(
+    caller: Caller, django_assert_num_queries: Any
+) -> None:
+    line = [caller.run_task()["run_id"]]
+    for _ in range(30):
+        line.append(caller.run_task(parent_workflow_run_id=line[-1])["run_id"])
+    first = Run.objects.get(public_id=line[0])
+
+    with django_assert_num_queries(1):
+        assert [run.public_id for run in unended_below(first)] == line[1:]
+
+    # No caller can do this: a parent is named when a run is made.
+    Run.objects.filter(pk=first.pk).update(parent=Run.objects.get(public_id=line[-1]))
+    assert {run.public_id for run in unended_below(first)} == set(line)
 
 
 def test_cancelling_twice_tells_once_and_what_has_ended_is_a_400(
