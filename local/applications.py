@@ -24,6 +24,9 @@ class Applications:
         command = ["gunicorn", "webhooks_project.wsgi:application", "--worker-class", "gthread"]
         command += ["--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
         command += ["--workers", str(API_PROCESSES), "--threads", str(API_THREADS)]
+        # Idle connections wait without a thread. A client whose next call meets the end of two seconds,
+        # the default, would be told that the server hung up.
+        command += ["--keep-alive", "75"]
         command += ["--graceful-timeout", "8", "--no-control-socket", "--log-level", "info"]
         memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes an unnamed file there
         if memory.is_dir():

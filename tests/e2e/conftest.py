@@ -24,6 +24,11 @@ class Api:
         assert answer.status_code == status if status else answer.ok, f"{answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
+    def send(self, path: str, body: Iterator[bytes]) -> requests.Response:
+        """POST pieces of JSON as they come, without saying how many bytes they are."""
+        headers = {"Content-Type": "application/json"}
+        return self._session.post(self.stack.base_url + path, data=body, headers=headers, timeout=30)
+
     def get(self, path: str) -> Any:
         return self.call("GET", path)
 

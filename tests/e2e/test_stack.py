@@ -144,3 +144,16 @@ def test_a_receiver_that_fails_as_long_as_the_schedule_lasts_is_tried_at_its_tim
     assert all(wait <= gap < wait + 3 for wait, gap in zip(waits, gaps, strict=True)), gaps
     assert len(receiver.at("/never")) == 6
     api.call("DELETE", f"/v1/webhooks/{subscription['id']}")
+
+
+def test_a_report_that_comes_in_chunks_is_carried_out_with_its_content(api: Api, receiver: Receiver) -> None:
+    workflow = api.post("/v1/workflows", {"name": "Chunks"})
+    run = api.post("/v1/runs", {"workflow_id": workflow["id"]})
+    api.post(f"/v1/runs/{run['id']}/start")
+
+    pieces = iter([b'{"output":', b'{"answer":42}}'])
+    said = api.send(f"/v1/runs/{run['id']}/complete", pieces)
+    too_many = api.send("/v1/events", iter([b" " * 1_000_000] * 7))
+
+    assert (said.status_code, said.json()["output"]) == (200, {"answer": 42})
+    assert too_many.status_code == 413

@@ -1,0 +1,174 @@
+"""Replays of many deliveries: how far they are, and a page that starts one after showing its size."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils import timezone
+
+from delivery.admin.filters import uuid_or_none
+from delivery.models import Replay
+from delivery.replays import services as replays
+from delivery.replays.filter import ANSWERS, ReplayFilter
+from delivery.replays.model import ReplayState
+from delivery.replays.plan import NewReplay, forecast
+from delivery.states import ENDED
+from subscriptions.admin.base import ReadOnlyAdmin
+from subscriptions.admin.filters import OrganizationFilter
+from subscriptions.models import Organization
+from webhooks_project.errors import DomainError, InvalidInput
+
+TEMPLATE = "admin/delivery/replay/start.html"
+COUNT_MAX_SECONDS = 10.0
+# Filters of the list of deliveries that a replay has, too; with any other the page cannot begin.
+FROM_LIST = {"organization", "subscription", "state", "created"}
+
+
+class ReplayForm(forms.Form):
+    """The filter, and how to replay what it finds."""
+
+    organization = forms.CharField(required=False, help_text="Its id or exact name; empty: all.")
+    subscription = forms.IntegerField(required=False, help_text="Its id.")
+    states = forms.MultipleChoiceField(
+        choices=[(state, state) for state in sorted(ENDED)],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None: all but delivered.",
+    )
+    event_types = forms.CharField(required=False, help_text="Separated by commas.")
+    answers = forms.MultipleChoiceField(
+        choices=[(answer, answer) for answer in ANSWERS],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="The last one; none: no answer.",
+    )
+    since = forms.DateTimeField(required=False, help_text="UTC; deliveries made at this time or later.")
+    until = forms.DateTimeField(required=False, help_text="UTC; deliveries made before.")
+    include_delivered = forms.BooleanField(required=False, help_text="Also what has succeeded since.")
+    rate_per_second = forms.FloatField(required=False, help_text="New deliveries per second, at the most.")
+
+    def clean_organization(self) -> Organization | None:
+        typed = self.cleaned_data["organization"].strip()
+        if not typed:
+            return None
+        found = Organization.objects.filter(Q(public_id=typed) | Q(name=typed)).order_by("pk").first()
+        if found is None:
+            raise forms.ValidationError("There is no such organization.")
+        return found
+
+    def asked(self) -> NewReplay:
+        """What the valid form asks for. Raises InvalidInput."""
+        values = self.cleaned_data
+        types = [name.strip() for name in values["event_types"].split(",")]
+        new = NewReplay(
+            organization=values["organization"],
+            filter=ReplayFilter(
+                states=tuple(values["states"]),
+                subscription_id=values["subscription"],
+                event_types=tuple(filter(None, types)),
+                answers=tuple(values["answers"]),
+                since=values["since"],
+                until=values["until"],
+            ),
+            include_delivered=values["include_delivered"],
+            rate_per_second=values["rate_per_second"],
+        )
+        if new.organization is None and not new.filter.as_json():
+            raise InvalidInput("At least one filter is needed.", code="no_filter")
+        return new
+
+
+@admin.register(Replay)
+class ReplayAdmin(ReadOnlyAdmin):
+    list_display = ("id", "state", "organization", "progress", "replayed", "rate_per_second", "created_at")
+    list_select_related = ("organization",)
+    list_filter = ("state", OrganizationFilter)
+    search_fields = ("id",)
+    search_help_text = "Exact id or replay key."
+    ordering = ("-id",)
+    actions = ("pause", "resume", "cancel")
+    page_actions: ClassVar[tuple[str, ...]] = actions
+    change_list_template = "admin/delivery/replay/change_list.html"
+    fields = (
+        *("id", "state", "organization", "replay_key", "filter", "include_delivered", "new_ids", "limit"),
+        *("rate_per_second", "progress", "matched", "examined", "replayed", "skipped", "cursor"),
+        *("created_at", "updated_at", "next_chunk_at", "finished_at"),
+    )
+
+    def get_urls(self) -> list[Any]:
+        start = path("start/", self.admin_site.admin_view(self.start), name="delivery_replay_start")
+        return [start, *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Replay], search_term: str
+    ) -> tuple[QuerySet[Replay], bool]:
+        term = search_term.strip().replace("\0", "")
+        found = Q(replay_key=term) | Q(pk=uuid_or_none(term))
+        return (queryset.filter(found) if term else queryset), False
+
+    @admin.display(description="progress")
+    def progress(self, replay: Replay) -> str:
+        if replay.matched is None:
+            return f"{replay.examined:,}"
+        return f"{replay.examined:,} of {replay.matched:,}"
+
+    @admin.action(description="Pause", permissions=["operate"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Replay]) -> None:
+        self.do_each(request, self.bounded(request, queryset), replays.replay_pause, "Paused")
+
+    @admin.action(description="Resume", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Replay]) -> None:
+        self.do_each(request, self.bounded(request, queryset), replays.replay_resume, "Resumed")
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Replay]) -> None:
+        self.do_each(request, self.bounded(request, queryset), replays.replay_cancel, "Cancelled")
+
+    def start(self, request: HttpRequest) -> HttpResponse:
+        """The filter, then how many it finds, then the replay."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        form = (
+            ReplayForm(request.POST) if request.method == "POST" else ReplayForm(initial=from_list(request))
+        )
+        found = None
+        if request.method == "POST" and form.is_valid():
+            try:
+                asked = form.asked()
+                if request.POST.get("confirmed"):
+                    return self._started(request, asked)
+                found = forecast(asked, count_seconds=COUNT_MAX_SECONDS)
+            except DomainError as error:
+                form.add_error(None, error.detail)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Replay all that match",
+            "opts": self.opts,
+            "form": form,
+            "found": found,
+            "unknown": sorted(set(request.GET) - FROM_LIST - {"o", "p", "e"}),
+        }
+        return TemplateResponse(request, TEMPLATE, context)
+
+    def _started(self, request: HttpRequest, asked: NewReplay) -> HttpResponse:
+        made, _ = replays.replay_create(asked, count_seconds=COUNT_MAX_SECONDS)
+        LogEntry.objects.log_actions(request.user.pk or 0, [made], ADDITION, "Started.")
+        messages.success(request, f"The replay {made.pk} is {ReplayState(made.state).value}.")
+        return redirect(reverse("admin:delivery_replay_change", args=[made.pk]))
+
+
+def from_list(request: HttpRequest) -> dict[str, Any]:
+    """What the query of the list of deliveries means here."""
+    given = {name: request.GET[name] for name in ("organization", "subscription") if request.GET.get(name)}
+    hours = request.GET.get("created", "")
+    since = timezone.now() - timedelta(hours=int(hours)) if hours in {"1", "24", "168", "720"} else None
+    states = [request.GET["state"]] if request.GET.get("state") in ENDED else []
+    return given | {"since": since and since.replace(microsecond=0), "states": states}

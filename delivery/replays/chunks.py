@@ -1,0 +1,205 @@
+"""Carries replays out, chunk by chunk: any process may do the next one, whatever became of the last.
+
+A chunk is one transaction: it inserts the copies and moves the replay's cursor and counters, so a
+process that dies between two chunks, or in the middle of one, neither loses nor doubles anything.
+The lock on the replay's row is the only claim; it ends with its connection.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Count, Max, Min, Q, TextField
+from django.db.models.functions import Cast, Now
+
+from delivery.database import DATABASE_AWAY
+from delivery.models import Delivery
+from delivery.outbox import EVENT_ID_PREFIX
+from delivery.queue import WakeUp, publish_after_commit
+from delivery.replays.filter import ReplayFilter, judged
+from delivery.replays.model import Replay, ReplayState
+from delivery.states import Lane
+
+logger = logging.getLogger(__name__)
+
+# Per chunk: what is read of the index, and what matches of it. Both bound the time for which a
+# person's "pause" waits for the lock: about 0.2 s.
+SCANNED_ROWS_MAX = 20_000
+EXAMINED_ROWS_MAX = 1_000
+# A replay whose chunk fails by a fault of ours must not keep the others waiting.
+FAULT_PAUSE_SECONDS = 60
+# The server itself ends the transaction of a process whose machine vanished.
+IDLE_MAX_MILLISECONDS = 30_000
+# A key of our own in PostgreSQL's space of advisory locks.
+ADVISORY_LOCK = 7_205_019
+LARGEST_INT4 = 2**31 - 1
+
+# In the database, for a chunk's worth of objects costs a worker ten times as much. The copies go
+# where their subscriptions point now.
+COPY = """
+INSERT INTO delivery_delivery (
+    id, organization_id, event_id, body_id, subscription_id, callback, url, webhook_id, replay_of_id,
+    is_test, once, lane, state, reason, attempts, claim_number, nudges
+)
+SELECT uuidv7(), d.organization_id, d.event_id, d.body_id, d.subscription_id, d.callback,
+       coalesce(s.url, d.url),
+       CASE WHEN %(new_ids)s THEN %(prefix)s || replace(uuidv7()::text, '-', '') ELSE d.webhook_id END,
+       d.id, d.is_test, d.once, 'replay', 'pending', '', 0, 0, 0
+FROM unnest(%(originals)s::uuid[]) WITH ORDINALITY AS o (id, place)
+JOIN delivery_delivery d ON d.id = o.id
+LEFT JOIN subscriptions_subscription s ON s.id = d.subscription_id
+ORDER BY o.place
+RETURNING id
+"""
+
+
+def carry_on(stop: Callable[[], bool] = lambda: False) -> float:
+    """Chunks of all running replays, in turn, until none is due; seconds until the next one is."""
+    while not stop() and (replay_id := _next_due()) is not None:
+        try:
+            advance(replay_id)
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            logger.exception("replay fails; it goes on later replay=%s", replay_id)
+            _running(replay_id).update(next_chunk_at=Now() + timedelta(seconds=FAULT_PAUSE_SECONDS))
+    return seconds_until_due()
+
+
+def _next_due() -> UUID | None:
+    due = Replay.objects.filter(state=ReplayState.RUNNING, next_chunk_at__lte=Now())
+    return due.order_by("next_chunk_at").values_list("pk", flat=True).first()
+
+
+def _running(replay_id: UUID) -> Any:
+    return Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING)
+
+
+def seconds_until_due(replay_id: UUID | None = None) -> float:
+    """Until the next chunk of this replay, or of any; infinite if none is running."""
+    rows = Replay.objects.filter(state=ReplayState.RUNNING)
+    if replay_id is not None:
+        rows = rows.filter(pk=replay_id)
+    wait: timedelta | None = rows.aggregate(wait=Min("next_chunk_at") - Now())["wait"]
+    return math.inf if wait is None else max(0.0, wait.total_seconds())
+
+
+@transaction.atomic
+def advance(replay_id: UUID) -> bool:
+    """The next chunk of the replay; False if it is not due, not running or in somebody else's hands."""
+    _end_if_idle()
+    locked = _running(replay_id).filter(next_chunk_at__lte=Now()).select_for_update(skip_locked=True)
+    replay: Replay | None = locked.first()
+    if replay is None:
+        return False
+    one_at_a_time(replay.organization_id)
+    chunk = _chunk(replay)
+    insert_copies(chunk.chosen, new_ids=replay.new_ids)
+    _note(replay, chunk)
+    return True
+
+
+class Chunk(NamedTuple):
+    chosen: list[UUID]
+    skipped: Counter[str]
+    #: everything up to here has been looked at
+    cursor: UUID
+    is_last: bool
+
+
+def _chunk(replay: Replay) -> Chunk:
+    """What the next chunk is to send: at most a second's worth of the rate, or one delivery."""
+    wanted = ReplayFilter.from_json(replay.filter)
+    here = Q(pk__gt=replay.cursor)
+    scanned = Delivery.objects.filter(here, wanted.scope(replay.organization_id)).order_by("pk")
+    # As text, which sorts alike: PostgreSQL has no max(uuid).
+    scanned = scanned.annotate(text=Cast("pk", TextField()))
+    window = scanned[:SCANNED_ROWS_MAX].aggregate(last=Max("text"), count=Count("pk"))
+    rows_most = EXAMINED_ROWS_MAX
+    if replay.limit is not None:
+        rows_most = min(rows_most, replay.limit - replay.examined)
+    if window["last"] is None or rows_most <= 0:
+        return Chunk([], Counter(), replay.cursor, is_last=True)
+    began_at, again = replay.created_at, replay.include_delivered
+    among = wanted.condition(replay.organization_id, ended_before=began_at, again=again)
+    rows = Delivery.objects.filter(among, here, pk__lte=window["last"]).order_by("pk")
+    judged_rows = judged(rows, among, again=again, began_at=began_at)
+    found: list[tuple[UUID, str]] = list(judged_rows.values_list("pk", "skip")[:rows_most])
+    copies_most = max(1, int(replay.rate_per_second))
+    taken = _up_to(found, copies_most)
+    saw_all = len(taken) == len(found) and len(found) < rows_most
+    return Chunk(
+        chosen=[id_ for id_, skip in taken if not skip],
+        skipped=Counter(skip for _, skip in taken if skip),
+        cursor=UUID(window["last"]) if saw_all else taken[-1][0],
+        is_last=saw_all and window["count"] < SCANNED_ROWS_MAX,
+    )
+
+
+def _up_to(found: list[tuple[UUID, str]], copies_most: int) -> list[tuple[UUID, str]]:
+    """The beginning of the rows, up to the one that fills the chunk."""
+    copies = 0
+    for position, (_, skip) in enumerate(found, start=1):
+        copies += not skip
+        if copies == copies_most:
+            return found[:position]
+    return found
+
+
+def _note(replay: Replay, chunk: Chunk) -> None:
+    """Counters, cursor, and when the rate allows the next chunk."""
+    replay.cursor = chunk.cursor
+    replay.replayed += len(chunk.chosen)
+    replay.examined += len(chunk.chosen) + chunk.skipped.total()
+    replay.skipped = dict(Counter(replay.skipped) + chunk.skipped)
+    pause = timedelta(seconds=len(chunk.chosen) / replay.rate_per_second)
+    values: dict[str, Any] = {"next_chunk_at": Now() + pause}
+    if chunk.is_last:
+        values |= {"state": ReplayState.DONE, "finished_at": Now()}
+        logger.info(
+            "replay done replay=%s replayed=%d examined=%d", replay.pk, replay.replayed, replay.examined
+        )
+    Replay.objects.filter(pk=replay.pk).update(
+        cursor=replay.cursor,
+        replayed=replay.replayed,
+        examined=replay.examined,
+        skipped=replay.skipped,
+        updated_at=Now(),
+        **values,
+    )
+
+
+def insert_copies(originals: Sequence[UUID], *, new_ids: bool) -> list[UUID]:
+    """New deliveries of the same bytes, each pointing at its original; their ids, in the same order."""
+    if not originals:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(COPY, {"originals": list(originals), "new_ids": new_ids, "prefix": EVENT_ID_PREFIX})
+        copies = [id_ for (id_,) in cursor.fetchall()]
+    publish_after_commit([WakeUp(id_, 1, Lane.REPLAY) for id_ in copies])
+    return copies
+
+
+def one_at_a_time(organization_id: int | None) -> None:
+    """Until the transaction ends, nobody else decides what of the organization (None: of all) to replay.
+
+    Each statement sees what was committed before it, so what is decided after this sees all copies.
+    Take it before any lock on a delivery.
+    """
+    with connection.cursor() as cursor:
+        if organization_id is None:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        else:
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [ADVISORY_LOCK])
+            key = [ADVISORY_LOCK, organization_id % LARGEST_INT4]
+            cursor.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", key)
+
+
+def _end_if_idle() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = %s", [IDLE_MAX_MILLISECONDS])

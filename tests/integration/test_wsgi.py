@@ -1,0 +1,91 @@
+"""What stands before Django: bodies without a Content-Length, and connections that the database closed."""
+
+import io
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from tests.factories import answer
+from tests.integration.test_recorder import move_database_away
+from webhooks_project.wsgi import drop_dead_connection, reading_chunked_bodies
+
+
+@pytest.fixture
+def environ() -> dict[str, Any]:
+    return {
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input_terminated": True,
+        "wsgi.input": io.BytesIO(b'{"a":1}'),
+    }
+
+
+def seen(environ: dict[str, Any]) -> tuple[str | None, bytes]:
+    """The length that the application is told, and the body that it may read."""
+    found: list[tuple[str | None, bytes]] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        found.append((environ.get("CONTENT_LENGTH"), environ["wsgi.input"].read()))
+        return []
+
+    reading_chunked_bodies(application)(environ, None)
+    return found[0]
+
+
+def test_the_whole_body_arrives(environ: dict[str, Any]) -> None:
+    assert seen(environ) == ("7", b'{"a":1}')
+
+
+def test_one_byte_more_than_is_allowed_is_read_and_no_more(
+    environ: dict[str, Any], settings: Settings
+) -> None:
+    settings.API_BODY_MAX_BYTES = 3
+
+    assert seen(environ) == ("4", b'{"a"')
+
+
+def test_a_server_that_does_not_end_the_input_is_not_read_without_bound(environ: dict[str, Any]) -> None:
+    del environ["wsgi.input_terminated"]
+
+    assert seen(environ)[0] is None
+
+
+def test_a_body_with_a_length_is_left_alone(environ: dict[str, Any]) -> None:
+    del environ["HTTP_TRANSFER_ENCODING"]
+    environ["CONTENT_LENGTH"] = "7"
+
+    assert seen(environ) == ("7", b'{"a":1}')
+
+
+def test_a_connection_that_the_database_closed_is_replaced_before_a_request_needs_it(api: APIClient) -> None:
+    answer(api.get("/v1/webhooks"))
+    with closing(connection.copy()) as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+    drop_dead_connection()
+
+    answer(api.get("/v1/webhooks"))
+
+
+def test_a_connection_that_lives_is_kept(api: APIClient) -> None:
+    answer(api.get("/v1/webhooks"))
+    kept = connection.connection
+
+    drop_dead_connection()
+
+    assert connection.connection is kept
+
+
+def test_while_the_database_is_away_a_call_is_a_503_that_says_when_to_come_back(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        move_database_away(away)
+        refused = api.post("/v1/events", {"event_type": "order.paid", "data": {}})
+
+    assert (refused.status_code, refused["Retry-After"]) == (503, "5")
+    assert refused.json()["code"] == "database_away"
+    answer(api.post("/v1/events", {"event_type": "order.paid", "data": {}}), 202)
