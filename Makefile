@@ -10,7 +10,7 @@ STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv clients serve demo bench test dialects lint types contracts checks tests format lock clean
+.PHONY: help venv clients serve demo bench chaos flush mutations test dialects lint types contracts checks tests format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,15 @@ demo: venv ## Show the main job on real input: several receivers, a failing one,
 
 bench: venv ## Deliveries per second and CPU per delivery on this machine
 	@exec $(PY) -m benchmarks
+
+chaos: venv ## Kill, pause and flush everything by turns under load, then prove that nothing was lost
+	@exec $(PY) -m tests.chaos
+
+flush: venv ## Empty the broker while 10,000 deliveries wait, and time the recovery
+	@exec $(PY) -m tests.chaos.flush
+
+mutations: venv ## Break each promise in a copy, and see that a test notices
+	@exec $(PY) -m tests.mutations
 
 test: lint types contracts checks dialects tests ## Everything CI checks
 

@@ -9,20 +9,29 @@ from uuid import UUID
 
 from django.db import connection
 
-CANCEL = """
-WITH stopped AS (
-    UPDATE delivery_delivery AS d
-    SET state = 'cancelled', reason = %(reason)s, finished_at = now(), next_attempt_at = NULL
-    WHERE d.finished_at IS NULL AND {condition}
-    RETURNING d.id, d.organization_id, d.subscription_id, d.event_id, d.url, d.attempts, d.is_test
+from delivery.states import ErrorClass
+
+STOPPED_COLUMNS = (
+    "d.id, d.organization_id, d.subscription_id, d.event_id, d.url, d.attempts, d.is_test"  # of a `d`
 )
+# One entry in the attempt log for each row of a `stopped` before it: no request was made, and why.
+LOG_STOPPED = """
 INSERT INTO delivery_attempt (
     id, organization_id, delivery_id, subscription_id, event_id, event_type, url, number, success,
     error_class, error_message, request_headers, response_headers, duration_ms, is_test, late
 )
 SELECT uuidv7(), s.organization_id, s.id, s.subscription_id, e.event_id, e.type, s.url, s.attempts + 1, false,
-       'cancelled', %(message)s, '{{}}', '{{}}', 0, s.is_test, false
+       %(error_class)s, %(message)s, '{}', '{}', 0, s.is_test, false
 FROM stopped s JOIN delivery_event e ON e.id = s.event_id
+"""
+CANCEL = f"""
+WITH stopped AS (
+    UPDATE delivery_delivery AS d
+    SET state = 'cancelled', reason = %(reason)s, finished_at = now(), next_attempt_at = NULL
+    WHERE d.finished_at IS NULL AND {{condition}}
+    RETURNING {STOPPED_COLUMNS}
+)
+{LOG_STOPPED}
 """
 
 MESSAGES = {
@@ -30,6 +39,7 @@ MESSAGES = {
     "subscription_deactivated": "Cancelled: the subscription was deactivated",
     "subscription_deleted": "Cancelled: the subscription was deleted",
     "signing_key_revoked": "Cancelled: the API key that signs for this run was revoked",
+    "held_too_long": "Cancelled: held longer than such deliveries are kept",
 }
 
 
@@ -43,10 +53,24 @@ def cancel_one(delivery_id: UUID, reason: str) -> bool:
     return _cancel("d.id = %(delivery_id)s", reason, delivery_id=delivery_id) == 1
 
 
+def cancel_held_before(before: UUID, *, rows: int) -> int:
+    """Held deliveries with keys below `before`, at most so many; returns how many there were."""
+    oldest = (
+        "d.id IN (SELECT id FROM delivery_delivery WHERE state = 'held' AND id < %(before)s "
+        "ORDER BY id LIMIT %(rows)s FOR UPDATE SKIP LOCKED)"
+    )
+    return _cancel(oldest, "held_too_long", before=before, rows=rows)
+
+
 def _cancel(condition: str, reason: str, **parameters: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            CANCEL.format(condition=condition),
-            {"reason": reason, "message": MESSAGES[reason], **parameters},
+            CANCEL.replace("{condition}", condition),
+            {
+                "reason": reason,
+                "error_class": ErrorClass.CANCELLED,
+                "message": MESSAGES[reason],
+                **parameters,
+            },
         )
         return int(cursor.rowcount)

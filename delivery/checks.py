@@ -9,13 +9,23 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connection
 
+from delivery.presence import INTERVAL_SECONDS
+
 POSTGRESQL_MINIMUM = 180_000
 SECRET_KEY_MIN_CHARACTERS = 32
 
 
 @register()
 def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    return [*_encryption_keys(), *_allowed_networks(), *_timeouts(), *_production(), *_open_in_production()]
+    return [
+        *_encryption_keys(),
+        *_allowed_networks(),
+        *_timeouts(),
+        *_silence(),
+        *_replays(),
+        *_production(),
+        *_open_in_production(),
+    ]
 
 
 @register(Tags.database)
@@ -90,6 +100,35 @@ def _timeouts() -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _silence() -> list[CheckMessage]:
+    # A worker says that it lives between two looks of its requeuer, which a broker that hangs holds up.
+    longest_pause = (
+        INTERVAL_SECONDS + settings.REQUEUE_INTERVAL_SECONDS + 2 * settings.BROKER_SOCKET_TIMEOUT_SECONDS
+    )
+    if longest_pause < settings.WORKER_SILENT_SECONDS:
+        return []
+    return [
+        Warning(
+            f"WORKER_SILENT_SECONDS ({settings.WORKER_SILENT_SECONDS:g}) should exceed the longest pause "
+            f"between two signs of life ({longest_pause:g} s), or workers that live count as gone.",
+            hint="Raise it, or lower REQUEUE_INTERVAL_SECONDS or BROKER_SOCKET_TIMEOUT_SECONDS.",
+            id="runhooks.W002",
+        )
+    ]
+
+
+def _replays() -> list[CheckMessage]:
+    if settings.REPLAY_RATE_DEFAULT_PER_SECOND <= settings.REPLAY_RATE_MAX_PER_SECOND:
+        return []
+    return [
+        Error(
+            "REPLAY_RATE_DEFAULT_PER_SECOND exceeds REPLAY_RATE_MAX_PER_SECOND.",
+            hint="Lower the first or raise the second.",
+            id="runhooks.E008",
+        )
+    ]
 
 
 def _production() -> list[CheckMessage]:

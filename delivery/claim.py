@@ -19,6 +19,7 @@ CLAIM = """
 WITH claimed AS (
     UPDATE delivery_delivery AS d
     SET claim_number = d.claim_number + 1,
+        claims_lost = d.claims_lost + 1,
         lease_until = now() + interval '1 second' * (%(margin)s + coalesce(
             (d.callback ->> 'timeout_seconds')::float8,
             (SELECT s.timeout_seconds FROM subscriptions_subscription s WHERE s.id = d.subscription_id),
@@ -30,12 +31,12 @@ WITH claimed AS (
       AND (d.lease_until IS NULL OR d.lease_until <= now())
     RETURNING d.id, d.organization_id, d.event_id, d.body_id, d.subscription_id, d.callback,
               d.webhook_id, d.is_test, d.once, d.lane, d.attempts, d.claim_number,
-              d.lease_until - now() AS lease
+              d.claims_lost - 1 AS claims_lost, d.lease_until - now() AS lease
 )
 SELECT c.id, c.organization_id, c.subscription_id, c.callback, c.webhook_id, c.is_test, c.once, c.lane,
        c.attempts + 1 AS attempt, c.claim_number, extract(epoch FROM c.lease)::float8 AS lease_seconds,
-       e.event_id, e.type AS event_type, e.occurred_at, b.body,
-       s.version AS subscription_version, s.is_active, s.deleted_at
+       c.claims_lost, now() AS claimed_at, e.event_id, e.type AS event_type, e.occurred_at, b.body,
+       s.version AS subscription_version, s.is_active, s.deleted_at, s.disabled_at, s.failing_since
 FROM claimed c
 JOIN delivery_event e ON e.id = c.event_id
 JOIN delivery_eventbody b ON b.id = c.body_id
@@ -58,6 +59,10 @@ class Claimed:
     attempt: int
     claim_number: int
     lease_seconds: float
+    #: claims before this one that nobody recorded anything for
+    claims_lost: int
+    #: by the database's clock, as all times that decide something
+    claimed_at: datetime
     event_id: str
     event_type: str
     occurred_at: datetime
@@ -65,6 +70,8 @@ class Claimed:
     subscription_version: int | None
     is_active: bool | None
     deleted_at: datetime | None
+    disabled_at: datetime | None
+    failing_since: datetime | None
 
 
 def claim(delivery_id: UUID, attempt: int) -> Claimed | None:

@@ -8,21 +8,22 @@ import logging
 import random
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
-from delivery import retry, services, signing
+from delivery import health, hold, retry, services, signing
 from delivery.callbacks import receiver_of
 from delivery.claim import Claimed, claim
 from delivery.database import on_live_connection
-from delivery.held import HeldRetries
-from delivery.recorder import Outcome, postpone, record_while_leased
+from delivery.recorder import Outcome, postpone, record, record_while_leased
 from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
+from delivery.short_waits import ShortWaits
 from delivery.states import Lane, State
 from subscriptions import cache
+from subscriptions.event_types import DisabledReason
 from subscriptions.ids import uuid7
 from subscriptions.models import SigningSecret
 from subscriptions.secrets import UndecryptableSecret
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Until an operator has brought the key back.
 UNDECRYPTABLE_PAUSE_SECONDS = 300.0
+# RFC 9110, 15.5.11: the receiver says that nobody will ever listen there again.
+GONE = 410
 MASKED = "***"
 # Shorter ones guard nothing, and would blot out half of any text.
 ECHO_MIN_CHARACTERS = 4
@@ -52,13 +55,23 @@ class Again:
     lane: Lane
 
 
-def deliver(delivery_id: UUID, attempt: int, *, transport: Transport, held: HeldRetries) -> Again | None:
+def deliver(
+    delivery_id: UUID, attempt: int, *, transport: Transport, short_waits: ShortWaits
+) -> Again | None:
     """Make attempt number `attempt` (from 1), unless the row says that it is not to be made (now)."""
     claimed = on_live_connection(lambda: claim(delivery_id, attempt))
     if claimed is None:
         logger.debug("nothing to do delivery=%s attempt=%d", delivery_id, attempt)
         return None
-    lease_ends = time.monotonic() + claimed.lease_seconds
+    claimed_at = time.monotonic()
+    lease_ends = claimed_at + claimed.lease_seconds
+    if claimed.claims_lost >= settings.DELIVERY_CLAIMS_LOST_MAX:
+        logger.error("parked: it ended %d workers delivery=%s", claimed.claims_lost, claimed.id)
+        hold.park(claimed)
+        return None
+    if claimed.is_active and claimed.disabled_at is not None and not claimed.is_test:
+        hold.hold_claimed(claimed)
+        return None
     try:
         receiver = on_live_connection(lambda: receiver_for(claimed))
     except UndecryptableSecret:
@@ -70,16 +83,27 @@ def deliver(delivery_id: UUID, attempt: int, *, transport: Transport, held: Held
     if receiver is None:
         services.cancel_claimed(claimed)
         return None
-    request = build_request(claimed, receiver, now=datetime.now(UTC))
+    request = build_request(claimed, receiver, now=database_time(claimed, claimed_at))
     assert not connection.in_atomic_block, "no transaction may be open while a socket is"
     result = transport.send(request)
-    outcome = judge(claimed, receiver, request, result, held)
-    taken = record_while_leased(outcome, lease_ends=lease_ends)
+    outcome = judge(claimed, receiver, request, result, short_waits, now=database_time(claimed, claimed_at))
+    write = health.record_gone if health.is_gone(outcome) else record
+    taken = record_while_leased(outcome, write, lease_ends=lease_ends)
     log_attempt(outcome, taken)
+    on_live_connection(lambda: health.note(outcome))
     if not taken or not outcome.in_celery or outcome.delay_seconds is None:
         return None
     lane = Lane.REPLAY if claimed.lane == Lane.REPLAY else Lane.RETRY
     return Again(attempt=attempt + 1, delay_seconds=outcome.delay_seconds, lane=lane)
+
+
+def database_time(claimed: Claimed, claimed_at: float) -> datetime:
+    """The time now by the database's clock; `claimed_at` is the claim's moment in monotonic seconds.
+
+    A worker whose own clock is off by minutes signs, expires secrets and reads Retry-After's dates
+    like all others.
+    """
+    return claimed.claimed_at + timedelta(seconds=time.monotonic() - claimed_at)
 
 
 def receiver_for(claimed: Claimed) -> Receiver | None:
@@ -95,9 +119,12 @@ def receiver_for(claimed: Claimed) -> Receiver | None:
 
 def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> OutgoingRequest:
     """The frozen bytes, signed for this attempt. Ours win over the customer's headers of the same name."""
+    standard = receiver.signing_keys(SigningSecret.Kind.STANDARD, now)
     keys = signing.Keys(
-        standard=receiver.signing_keys(SigningSecret.Kind.STANDARD, now),
+        standard=standard,
         text=receiver.signing_keys(SigningSecret.Kind.TEXT, now),
+        # A callback has the workflow's or the organization's key, whose text serves for this as well.
+        hmac_only=standard if claimed.callback is not None else (),
         api_key=receiver.api_key,
     )
     signable = signing.Signable(
@@ -120,12 +147,14 @@ def judge(
     receiver: Receiver,
     request: OutgoingRequest,
     result: Answer | NoAnswer,
-    held: HeldRetries,
+    short_waits: ShortWaits,
+    *,
+    now: datetime,
 ) -> Outcome:
     """What the delivery becomes after this answer, or lack of one."""
     answered = without_secrets(result, receiver) if isinstance(result, Answer) else None
     accepted = answered is not None and answered.accepted
-    state, reason, delay = next_state(claimed, receiver, result)
+    state, reason, delay = next_state(claimed, receiver, result, now)
     return Outcome(
         id=uuid7(),
         claimed=claimed,
@@ -133,7 +162,7 @@ def judge(
         state=state,
         reason=reason,
         delay_seconds=delay,
-        in_celery=delay is not None and held.take(delay, now=time.monotonic()),
+        in_celery=delay is not None and short_waits.take(delay, now=time.monotonic()),
         accepted=accepted,
         status_code=answered.status_code if answered else None,
         error_class=_error_class(result),
@@ -146,7 +175,7 @@ def judge(
 
 
 def next_state(
-    claimed: Claimed, receiver: Receiver, result: Answer | NoAnswer
+    claimed: Claimed, receiver: Receiver, result: Answer | NoAnswer, now: datetime
 ) -> tuple[State, str, float | None]:
     """State, reason, and seconds until the next attempt if there is one."""
     if isinstance(result, Answer) and result.accepted:
@@ -155,12 +184,14 @@ def next_state(
         return State.BLOCKED, result.error_class, None
     if claimed.once:
         return State.EXHAUSTED, "single_attempt", None
+    if claimed.subscription_id is not None and isinstance(result, Answer) and result.status_code == GONE:
+        return State.HELD, DisabledReason.GONE, None
     decision = retry.decide(
         retry.policy_for(receiver.retry_policy, receiver.retry_schedule),
         attempt=claimed.attempt,
         status_code=result.status_code if isinstance(result, Answer) else None,
         retry_after=_header(result.headers, "retry-after") if isinstance(result, Answer) else None,
-        now=datetime.now(UTC),
+        now=now,
         random=random.random,
         retry_after_max_seconds=settings.DELIVERY_RETRY_AFTER_MAX_SECONDS,
     )

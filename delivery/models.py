@@ -1,13 +1,17 @@
 """Events, their frozen bodies, deliveries and attempts. Keys are time-ordered (UUID version 7)."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from delivery.replays.model import Replay as Replay  # a model of this app, too
 from delivery.states import ENDED, Lane, State
 from subscriptions.event_types import RUN_ENDED, PayloadFormat
 from subscriptions.ids import uuid7
 from subscriptions.models import URL_MAX_CHARACTERS, Organization, Subscription, choices
+
+DELIVERY_STATES = choices(State)
 
 
 class Event(models.Model):
@@ -98,7 +102,7 @@ class Delivery(models.Model):
     )
     is_test = models.BooleanField(default=False)
     lane = models.CharField(max_length=16, choices=choices(Lane), default=Lane.FIRST)
-    state = models.CharField(max_length=16, choices=choices(State), default=State.PENDING)
+    state = models.CharField(max_length=16, choices=DELIVERY_STATES, default=State.PENDING)
     reason = models.CharField(max_length=64, blank=True, help_text="Why it stands where it stands.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Attempts recorded so far.")
     # A single attempt, whatever the retry policy says (test events).
@@ -109,6 +113,8 @@ class Delivery(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     claim_number = models.PositiveIntegerField(default=0, help_text="The fence: raised by every claim.")
+    # Claims since the last record: so many workers in a row ended while they held it.
+    claims_lost = models.PositiveSmallIntegerField(default=0, db_default=0)
     # When the latest wake-up was, or will be, in the queue; None: nobody has been told yet.
     nudged_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     nudges = models.PositiveSmallIntegerField(default=0)
@@ -137,6 +143,9 @@ class Delivery(models.Model):
                 name="delivery_unfinished",
                 condition=Q(finished_at__isnull=True, subscription__isnull=False),
             ),
+            # delivery/hold.py: recovered by subscription or ended by age, and counted. A claim changes
+            # no state, so it stays a heap-only update.
+            models.Index(fields=["id"], name="delivery_held", condition=Q(state="held")),
             # delivery/selectors.py deliveries(): an organization's list, newest first.
             models.Index(F("organization"), F("id").desc(), name="delivery_listed"),
             # The same for one subscription, in the admin and for replays.
@@ -212,3 +221,19 @@ class Canary(models.Model):
 
     def __str__(self) -> str:
         return f"seen {self.seen_at}"
+
+
+class Worker(models.Model):
+    """A worker process that lives, or lived: it says so itself every few seconds (delivery/presence.py)."""
+
+    name = models.CharField(primary_key=True, max_length=255)
+    host = models.CharField(max_length=255)
+    process_id = models.PositiveIntegerField()
+    queues = ArrayField(models.CharField(max_length=128))
+    concurrency = models.PositiveIntegerField()
+    clock_ahead_seconds = models.FloatField(help_text="Its host's clock against the database's.")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

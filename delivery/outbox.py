@@ -15,11 +15,17 @@ from delivery import formats
 from delivery.callbacks import Callback
 from delivery.models import Delivery, Event, EventBody
 from delivery.queue import WakeUp, publish_after_commit
-from delivery.states import Lane
+from delivery.states import Lane, State
 from subscriptions.models import Organization, Subscription
-from subscriptions.selectors import matching
+from subscriptions.selectors import matching, still_disabled
 
 EVENT_ID_PREFIX = "evt_"
+HELD: dict[str, Any] = {
+    "state": State.HELD,
+    "reason": "subscription_disabled",
+    "next_attempt_at": None,
+    "nudged_at": None,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +100,16 @@ def _store(
         "is_test": new.is_test,
         "once": once,
     }
+    held = set() if once else _held(subscriptions)
     deliveries = [
-        Delivery(subscription=s, url=s.url, body=bodies[s.payload_format], **common) for s in subscriptions
+        Delivery(
+            subscription=s,
+            url=s.url,
+            body=bodies[s.payload_format],
+            **common,
+            **(HELD if s.pk in held else {}),
+        )
+        for s in subscriptions
     ]
     if callback is not None:
         deliveries.append(
@@ -104,8 +118,14 @@ def _store(
             )
         )
     Delivery.objects.bulk_create(deliveries)
-    publish_after_commit([WakeUp(delivery.id, 1, Lane.FIRST) for delivery in deliveries])
+    publish_after_commit([WakeUp(d.id, 1, Lane.FIRST) for d in deliveries if d.state != State.HELD])
     return event
+
+
+def _held(subscriptions: Sequence[Subscription]) -> set[int]:
+    """Those who are disabled: what they would get is kept until a person recovers it."""
+    disabled = [s.pk for s in subscriptions if s.disabled_at is not None]
+    return still_disabled(disabled) if disabled else set()
 
 
 def _freeze(new: NewEvent, event: Event, formats_needed: set[str]) -> dict[str, EventBody]:

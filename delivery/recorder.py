@@ -31,6 +31,7 @@ WITH recorded AS (
         last_status_code = %(status_code)s,
         url = %(url)s,
         lease_until = NULL,
+        claims_lost = 0,
         -- Cancelled while the request was on its way: an acceptance is the truth, a failure changes nothing.
         state = CASE WHEN d.finished_at IS NULL OR %(accepted)s THEN %(state)s ELSE d.state END,
         reason = CASE WHEN d.finished_at IS NULL OR %(accepted)s THEN %(reason)s ELSE d.reason END,
@@ -62,9 +63,9 @@ RETURNING late, (SELECT state FROM recorded)
 
 POSTPONE = """
 UPDATE delivery_delivery
-SET reason = %(reason)s, lease_until = NULL, nudged_at = NULL,
+SET reason = %(reason)s, lease_until = NULL, nudged_at = NULL, claims_lost = 0,
     next_attempt_at = now() + interval '1 second' * %(s)s
-WHERE id = %(id)s AND claim_number = %(fence)s AND finished_at IS NULL
+WHERE id = %(id)s AND claim_number = %(fence)s AND finished_at IS NULL AND state <> 'held'
 """
 
 
@@ -132,7 +133,11 @@ def postpone(claimed: Claimed, reason: str, seconds: float) -> None:
 
 
 def record_while_leased(
-    outcome: Outcome, *, lease_ends: float, pause: Callable[[float], object] = time.sleep
+    outcome: Outcome,
+    write: Callable[[Outcome], bool] = record,
+    *,
+    lease_ends: float,
+    pause: Callable[[float], object] = time.sleep,
 ) -> bool:
     """Record; while the database is away, keep trying as long as the lease lives (monotonic seconds).
 
@@ -141,7 +146,7 @@ def record_while_leased(
     """
     while True:
         try:
-            return record(outcome)
+            return write(outcome)
         except DATABASE_AWAY:
             connection.close()
             if time.monotonic() + PAUSE_SECONDS >= lease_ends:

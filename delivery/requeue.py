@@ -3,11 +3,14 @@
 A row is nudged when it is due by the database's clock, nobody holds a live lease, and
 - nobody was ever told (a long wait that is over), or
 - it was told a grace period ago and its lane is empty: that message was lost, or
-- it was told long ago and its lane is not empty: 30 s, then 60, 120, … after each nudge, so that
-  100,000 rows that only wait their turn do not become millions of messages.
+- it was told 30 s ago (then 60, 120, … after each nudge) and its lane holds fewer messages than
+  there are rows which wait for one. No more are published than are missing, so 100,000 rows that
+  only wait their turn never become more than about as many messages, however long it takes.
 """
 
+import time
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -21,14 +24,18 @@ from delivery.states import Lane
 ADVISORY_LOCK = 7_205_018
 DOUBLINGS_MAX = 10
 
-DUE = """
+IS_DUE = """finished_at IS NULL AND lane = %(lane)s AND next_attempt_at <= now()
+      AND (lease_until IS NULL OR lease_until <= now())"""
+
+UNTOLD = "nudged_at IS NULL"
+# Of those that were marked in this very look, which may take longer than the grace, none is lost.
+LOST = f"({UNTOLD} OR nudged_at <= now() - interval '1 second' * (%(grace)s + %(look)s))"
+OVERDUE = """nudged_at <= now() - interval '1 second' * %(backoff)s * 2 ^ least(nudges, %(doublings)s)"""
+
+MARK = f"""
 WITH due AS (
     SELECT id FROM delivery_delivery
-    WHERE finished_at IS NULL AND lane = %(lane)s AND next_attempt_at <= now()
-      AND (lease_until IS NULL OR lease_until <= now())
-      AND (nudged_at IS NULL OR nudged_at <= now() - interval '1 second' * CASE
-            WHEN %(empty)s THEN %(grace)s
-            ELSE %(backoff)s * 2 ^ least(nudges, %(doublings)s) END)
+    WHERE {IS_DUE} AND {{condition}}
     ORDER BY next_attempt_at
     LIMIT %(rows)s
     FOR UPDATE SKIP LOCKED
@@ -38,36 +45,75 @@ FROM due WHERE d.id = due.id
 RETURNING d.id, d.attempts + 1
 """
 
+IS_ANY_OVERDUE = f"SELECT EXISTS (SELECT 1 FROM delivery_delivery WHERE {IS_DUE} AND {OVERDUE})"
 
-def requeue_once() -> int:
-    """One look at all lanes; how many wake-ups were published: 0 while the broker is away."""
+# Rows that should each have a message: counted up to one batch more than there are messages.
+TOLD = f"""
+SELECT count(*) FROM (
+    SELECT 1 FROM delivery_delivery WHERE {IS_DUE} AND nudged_at <= now() LIMIT %(depth)s + %(rows)s
+) AS told
+"""
+
+
+def requeue_once(*, thorough: bool = True) -> int:
+    """One look at all lanes; how many wake-ups were published: 0 while the broker is away.
+
+    A thorough one also counts the rows of lanes that are not empty: a millisecond for some
+    thousands of them, too much for each second of a long backlog.
+    """
+    began = time.monotonic()
     depths = lane_depths()
     if depths is None:
         return 0
     published = 0
     for lane, depth in depths.items():
-        while due := mark_due(lane, empty=depth == 0):
-            if not queue.send([queue.WakeUp(id_, attempt, lane) for id_, attempt in due]):
+        condition = UNTOLD if depth else LOST
+        while due := mark_due(lane, condition, look_began=began):
+            if not _send(lane, due):
                 return published
             published += len(due)
             if len(due) < settings.REQUEUE_BATCH_ROWS:
                 break
+        if depth and thorough and (missing := missing_messages(lane, depth)):
+            due = mark_due(lane, OVERDUE, look_began=began, rows=missing)
+            if due and not _send(lane, due):
+                return published
+            published += len(due)
     return published
 
 
-def mark_due(lane: Lane, *, empty: bool) -> Sequence[tuple[UUID, int]]:
-    """Rows of the lane that need a nudge, marked as nudged now; at most one batch."""
+def missing_messages(lane: Lane, depth: int) -> int:
+    """How many of the lane's rows can have no message in its queue of that depth; at most one batch."""
+    parameters = _parameters(lane, rows=settings.REQUEUE_BATCH_ROWS) | {"depth": depth}
+    with connection.cursor() as cursor:
+        cursor.execute(IS_ANY_OVERDUE, parameters)
+        if not cursor.fetchone()[0]:
+            return 0
+        cursor.execute(TOLD, parameters)
+        return max(0, int(cursor.fetchone()[0]) - depth)
+
+
+def mark_due(
+    lane: Lane, condition: str, *, look_began: float, rows: int | None = None
+) -> Sequence[tuple[UUID, int]]:
+    """Rows of the lane that need a nudge, marked as nudged now; at most `rows`, else one batch."""
+    parameters = _parameters(lane, rows or settings.REQUEUE_BATCH_ROWS)
+    parameters["look"] = time.monotonic() - look_began
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        cursor.execute(
-            DUE,
-            {
-                "lane": lane,
-                "empty": empty,
-                "grace": settings.REQUEUE_GRACE_SECONDS,
-                "backoff": settings.REQUEUE_BACKOFF_SECONDS,
-                "doublings": DOUBLINGS_MAX,
-                "rows": settings.REQUEUE_BATCH_ROWS,
-            },
-        )
+        cursor.execute(MARK.format(condition=condition), parameters)
         return [(id_, attempt) for id_, attempt in cursor.fetchall()]
+
+
+def _parameters(lane: Lane, rows: int) -> dict[str, Any]:
+    return {
+        "lane": lane,
+        "grace": settings.REQUEUE_GRACE_SECONDS,
+        "backoff": settings.REQUEUE_BACKOFF_SECONDS,
+        "doublings": DOUBLINGS_MAX,
+        "rows": rows,
+    }
+
+
+def _send(lane: Lane, due: Sequence[tuple[UUID, int]]) -> bool:
+    return queue.send([queue.WakeUp(id_, attempt, lane) for id_, attempt in due])

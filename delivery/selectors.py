@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 
-from delivery.models import Attempt, Delivery, Event
+from delivery.models import Attempt, Delivery, Event, Replay
 from subscriptions.models import Organization
 from webhooks_project.errors import NotFound
 
@@ -37,3 +37,16 @@ def of_subject(organization: Organization, subject: str) -> QuerySet[Event]:
     return (
         Event.objects.filter(organization=organization, subject=subject).order_by("id").prefetch_related(made)
     )
+
+
+def replays(organization: Organization) -> QuerySet[Replay]:
+    """The organization's replays, newest first; those of all organizations are the operator's."""
+    return Replay.objects.filter(organization=organization).order_by("-id")
+
+
+def replay_get(organization: Organization, replay_id: UUID) -> Replay:
+    """Raises NotFound, also for what belongs to another organization."""
+    replay = replays(organization).filter(id=replay_id).first()
+    if replay is None:
+        raise NotFound(f"Replay {replay_id} not found in organization {organization.public_id}")
+    return replay

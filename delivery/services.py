@@ -1,10 +1,9 @@
-"""What people and the API may do with deliveries: test, cancel, replay, report a custom event."""
+"""What people and the API may do with deliveries: test, cancel, report a custom event."""
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -18,14 +17,12 @@ from delivery.cancel import cancel_of_subscription, cancel_one
 from delivery.claim import Claimed
 from delivery.models import Attempt, Delivery, Event, EventBody
 from delivery.queue import WakeUp, publish_after_commit
-from delivery.states import ENDED, Lane, State
+from delivery.states import Lane, State
 from subscriptions.event_types import WORKFLOW_COMPLETED
-from subscriptions.ids import uuid7
 from subscriptions.models import Organization, Subscription
 from subscriptions.selectors import subscription_get
 from webhooks_project.errors import Conflict, TooManyWaiting
 
-REPLAY_CHUNK_ROWS = 500
 # A waiting request looks for its attempt this often.
 POLL_SECONDS = 0.05
 
@@ -139,19 +136,6 @@ def stop_subscription(*, subscription: Subscription, reason: str, **_: Any) -> N
     cancel_of_subscription(subscription.pk, reason)
 
 
-def replay(*, organization: Organization, delivery_id: UUID, new_id: bool = False) -> Delivery:
-    """Send an ended delivery's bytes again, as a new delivery that points at the old one.
-
-    The receiver sees the same `webhook-id`, or a new one on request. Raises NotFound, Conflict.
-    """
-    with transaction.atomic():
-        old = selectors.delivery_get(organization, delivery_id, lock=True)
-        refusal = why_not_replayable(old)
-        if refusal:
-            raise Conflict(refusal, code="not_replayable")
-        return _copies([old], new_id=new_id)[0]
-
-
 def send_event_to(event: Event, callback: Callback, *, render: Callable[[], bytes]) -> Delivery:
     """One attempt at a known event for a callback, with its frozen bytes where there are any."""
     body = event.bodies.filter(payload_format=callback.payload_format).first()
@@ -171,58 +155,3 @@ def send_event_to(event: Event, callback: Callback, *, render: Callable[[], byte
     )
     publish_after_commit([WakeUp(delivery.id, 1, Lane.REPLAY)])
     return delivery
-
-
-def why_not_replayable(delivery: Delivery, active: Collection[int] | None = None) -> str | None:
-    """`active` holds the ids of active subscriptions where the caller has looked up many at once."""
-    if delivery.state not in ENDED:
-        return f"the delivery is {delivery.state}: it has not ended yet"
-    if delivery.subscription_id is None or delivery.is_test:
-        return None
-    if active is None:
-        active = _active([delivery])
-    return None if delivery.subscription_id in active else "its subscription is deleted or not active"
-
-
-def replay_many(deliveries: Iterable[Delivery]) -> Iterator[Delivery]:
-    """Replay ended deliveries whose subscription is active; yields the new ones chunk by chunk."""
-    rows = iter(deliveries)
-    while chunk := list(islice(rows, REPLAY_CHUNK_ROWS)):
-        active = _active(chunk)
-        yield from _committed([row for row in chunk if why_not_replayable(row, active) is None])
-
-
-def _active(deliveries: Iterable[Delivery]) -> set[int]:
-    """Which of their subscriptions are active."""
-    ids = {delivery.subscription_id for delivery in deliveries if delivery.subscription_id is not None}
-    return set(Subscription.objects.filter(pk__in=ids, is_active=True).values_list("pk", flat=True))
-
-
-@transaction.atomic
-def _committed(chunk: list[Delivery]) -> list[Delivery]:
-    return _copies(chunk, new_id=False)
-
-
-def _copies(originals: list[Delivery], *, new_id: bool) -> list[Delivery]:
-    """They go where their subscriptions point now."""
-    ids = {old.subscription_id for old in originals if old.subscription_id is not None}
-    urls: dict[int | None, str] = dict(Subscription.objects.filter(pk__in=ids).values_list("pk", "url"))
-    copies = [
-        Delivery(
-            organization_id=old.organization_id,
-            event_id=old.event_id,
-            body_id=old.body_id,
-            subscription_id=old.subscription_id,
-            callback=old.callback,
-            url=urls.get(old.subscription_id, old.url),
-            webhook_id=f"{outbox.EVENT_ID_PREFIX}{uuid7().hex}" if new_id else old.webhook_id,
-            replay_of_id=old.id,
-            is_test=old.is_test,
-            once=old.once,
-            lane=Lane.REPLAY,
-        )
-        for old in originals
-    ]
-    Delivery.objects.bulk_create(copies)
-    publish_after_commit([WakeUp(copy.id, 1, Lane.REPLAY) for copy in copies])
-    return copies

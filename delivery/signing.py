@@ -27,10 +27,14 @@ class Signable:
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """The secrets in force, newest first: Standard Webhooks keys (`whsec_…`), texts, an API key."""
+    """The secrets in force, newest first: Standard Webhooks keys (`whsec_…`), texts, an API key.
+
+    `hmac_only` are texts that may key an HMAC where there is no other, but are never sent themselves.
+    """
 
     standard: Sequence[str]
     text: Sequence[str]
+    hmac_only: Sequence[str] = ()
     api_key: str | None = None
 
 
@@ -57,9 +61,10 @@ def _standard_webhooks(message: Signable, keys: Keys) -> dict[str, str]:
 
 
 def _hmac_sha256_hex(message: Signable, keys: Keys) -> dict[str, str]:
-    if not keys.text:
+    texts = keys.text or keys.hmac_only
+    if not texts:
         return {}
-    digest = hmac.new(keys.text[0].encode(), message.body, hashlib.sha256).hexdigest()
+    digest = hmac.new(texts[0].encode(), message.body, hashlib.sha256).hexdigest()
     return {"X-Webhook-Signature": digest}
 
 

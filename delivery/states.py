@@ -44,4 +44,6 @@ class ErrorClass(StrEnum):
     PROTOCOL = "protocol_error"
     ADDRESS_NOT_ALLOWED = "address_not_allowed"
     CANCELLED = "cancelled"
+    SUBSCRIPTION_DISABLED = "subscription_disabled"
+    WORKER_LOST = "worker_lost"
     NOT_SENT = "not_sent"

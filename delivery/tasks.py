@@ -8,10 +8,11 @@ from celery import Task, shared_task
 from celery.exceptions import Reject
 from django.db import close_old_connections
 
-from delivery import worker
+from delivery import hold, worker
 from delivery.canary import mark_seen
 from delivery.database import DATABASE_AWAY
 from delivery.deliver import deliver as deliver_once
+from subscriptions import notices
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,9 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
     close_old_connections()
     parts = worker.parts()
     try:
-        again = deliver_once(UUID(delivery_id), attempt, transport=parts.transport, held=parts.held)
+        again = deliver_once(
+            UUID(delivery_id), attempt, transport=parts.transport, short_waits=parts.short_waits
+        )
     except DATABASE_AWAY as error:
         # Its lease ends, and the requeuer wakes it up again.
         logger.warning("left to the requeuer: database away delivery=%s error=%s", delivery_id, _line(error))
@@ -42,6 +45,20 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
         )
     except Reject as error:
         logger.warning("retry left to the requeuer delivery=%s error=%s", delivery_id, error)
+
+
+@shared_task(name="delivery.tasks.send_notices")
+def send_notices() -> None:
+    """Mails to organizations, such as of a disabled subscription."""
+    close_old_connections()
+    notices.send_due()
+
+
+@shared_task(name="delivery.tasks.cancel_forgotten")
+def cancel_forgotten() -> None:
+    """Held deliveries that nobody recovered in time."""
+    close_old_connections()
+    hold.cancel_forgotten()
 
 
 @shared_task(name="delivery.tasks.canary")

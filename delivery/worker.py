@@ -1,4 +1,4 @@
-"""Parts that live as long as a worker process: the transport, the bound on held retries, the requeuer.
+"""Parts that live as long as a worker process: the transport, the bound on waits inside Celery, the requeuer.
 
 Built once, on first use, so that a forked pool process has its own; closed when the worker stops.
 """
@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
@@ -14,19 +15,26 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from delivery.database import DATABASE_AWAY
-from delivery.held import HeldRetries
+from delivery.presence import Presence
+from delivery.replays.loop import ReplayLoop
 from delivery.requeue import requeue_once
 from delivery.sender import Transport
+from delivery.short_waits import ShortWaits
 from subscriptions.rules import target_rule
 
 logger = logging.getLogger(__name__)
+
+# Each so many looks of the requeuer count what waits.
+THOROUGH_EVERY = 5
+# For a requeuer that still waits for a broker which does not answer.
+LEAVE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Parts:
     process_id: int
     transport: Transport
-    held: HeldRetries
+    short_waits: ShortWaits
 
 
 _parts: Parts | None = None
@@ -45,7 +53,7 @@ def parts() -> Parts:
                     connections_per_receiver=settings.DELIVERY_CONNECTIONS_PER_RECEIVER,
                     body_max_characters=settings.DELIVERY_RESPONSE_BODY_MAX_CHARACTERS,
                 ),
-                held=HeldRetries(
+                short_waits=ShortWaits(
                     longest_seconds=settings.DELIVERY_RETRY_IN_CELERY_SECONDS,
                     most=settings.DELIVERY_RETRIES_HELD_MAX,
                 ),
@@ -56,7 +64,8 @@ def parts() -> Parts:
 class RequeueLoop:
     """The requeuer, on a thread of the worker: a task for it would wait behind the very backlog it mends."""
 
-    def __init__(self) -> None:
+    def __init__(self, presence: Presence | None = None) -> None:
+        self._presence = presence
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="requeuer", daemon=True)
 
@@ -66,11 +75,17 @@ class RequeueLoop:
     def stop(self) -> None:
         self._stop.set()
 
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
     def _run(self) -> None:
-        while not self._stop.is_set():
+        for look in count():
+            if self._stop.is_set():
+                break
             try:
                 close_old_connections()
-                published = requeue_once()
+                self._say_present()
+                published = requeue_once(thorough=look % THOROUGH_EVERY == 0)
                 if published:
                     logger.info("requeued deliveries=%d", published)
             except DATABASE_AWAY as error:
@@ -79,26 +94,54 @@ class RequeueLoop:
             except Exception:
                 logger.exception("requeuer failed; it looks again")
             self._stop.wait(settings.REQUEUE_INTERVAL_SECONDS)
+        self._leave()
         connection.close()
+
+    def _say_present(self) -> None:
+        """What goes wrong here must not keep the requeuer from its work."""
+        try:
+            if self._presence is not None:
+                self._presence.say_if_due()
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            logger.exception("the worker could not say that it lives")
+
+    def _leave(self) -> None:
+        try:
+            if self._presence is not None:
+                self._presence.leave()
+        except Exception as error:  # noqa: BLE001 - it will be noticed as silent instead
+            logger.warning("the worker could not say that it stops error=%s", str(error).strip())
 
 
 _loop: RequeueLoop | None = None
+_replays: ReplayLoop | None = None
 
 
 @worker_ready.connect
-def _start_requeuer(**_: Any) -> None:
-    global _loop
-    _loop = RequeueLoop()
+def _start_requeuer(sender: Any, **_: Any) -> None:
+    global _loop, _replays
+    queues = sender.app.amqp.queues
+    _loop = RequeueLoop(
+        Presence(sender.hostname, lambda: list(queues.consume_from), sender.controller.concurrency)
+    )
     _loop.start()
+    _replays = ReplayLoop()
+    _replays.start()
 
 
 @worker_shutting_down.connect
 def _stop_requeuer(**_: Any) -> None:
     if _loop is not None:
         _loop.stop()
+    if _replays is not None:
+        _replays.stop()
 
 
 @worker_shutdown.connect
 def _close_parts(**_: Any) -> None:
+    if _loop is not None:
+        _loop.join(LEAVE_SECONDS)
     if _parts is not None and _parts.process_id == os.getpid():
         _parts.transport.close()

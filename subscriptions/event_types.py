@@ -1,6 +1,6 @@
 """The catalogue of event types, and which of them each payload format can carry. Pure.
 
-Six are seed 001's; `workflow.queued` and `workflow.cancelled` are ours, for those who ask for them.
+Six are seed 001's; `workflow.queued`, `workflow.cancelled` and `subscription.disabled` are ours.
 """
 
 import re
@@ -15,11 +15,16 @@ STEP_STARTED = "workflow.step.started"
 STEP_COMPLETED = "workflow.step.completed"
 STEP_FAILED = "workflow.step.failed"
 
+SUBSCRIPTION_DISABLED = "subscription.disabled"
+
 RUN_ENDED = (WORKFLOW_COMPLETED, WORKFLOW_FAILED, WORKFLOW_CANCELLED)
-CATALOGUE = (WORKFLOW_QUEUED, WORKFLOW_STARTED, *RUN_ENDED, STEP_STARTED, STEP_COMPLETED, STEP_FAILED)
+CATALOGUE = (
+    *(WORKFLOW_QUEUED, WORKFLOW_STARTED, *RUN_ENDED, STEP_STARTED, STEP_COMPLETED, STEP_FAILED),
+    SUBSCRIPTION_DISABLED,
+)
 EVERY_EVENT = "*"
-# Only told to those who name it: `*` stands for what happens to runs that someone has taken up.
-BY_NAME_ONLY = frozenset({WORKFLOW_QUEUED})
+# Only told to those who name them: `*` stands for what happens to runs that someone has taken up.
+BY_NAME_ONLY = frozenset({WORKFLOW_QUEUED, SUBSCRIPTION_DISABLED})
 
 RESERVED_PREFIXES = ("workflow.", "subscription.")
 NAME_MAX_CHARACTERS = 128
@@ -63,6 +68,13 @@ class RetryPolicyName(StrEnum):
     LEAPERONE = "leaperone"
     SKYVERN = "skyvern"
     EACHLABS = "eachlabs"
+
+
+class DisabledReason(StrEnum):
+    """Why the service itself stopped sending to a subscription."""
+
+    GONE = "gone"  # its receiver answered 410
+    FAILING = "failing"  # nothing but failures for days
 
 
 def is_custom_name(name: str) -> bool:

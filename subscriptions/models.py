@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
+from subscriptions.event_types import DisabledReason, PayloadFormat, RetryPolicyName, SignatureScheme
 from subscriptions.ids import new_organization_id, new_subscription_id
 
 URL_MAX_CHARACTERS = 2048
@@ -119,6 +119,13 @@ class Subscription(models.Model):
     timeout_seconds = models.FloatField(null=True, blank=True, help_text="Total deadline of one attempt.")
     encrypted_headers = models.TextField(blank=True, editable=False)
     header_names = ArrayField(models.CharField(max_length=255), default=list, blank=True, editable=False)
+    # The service's own switch beside the owner's `is_active`: while it is set, what arrives is held.
+    disabled_at = models.DateTimeField(null=True, blank=True, editable=False)
+    disabled_reason = models.CharField(
+        max_length=32, blank=True, db_default="", choices=choices(DisabledReason), editable=False
+    )
+    # The first failure after the last success, to a minute (delivery/health.py); None: all is well.
+    failing_since = models.DateTimeField(null=True, blank=True, editable=False)
     # Raised by every change here and of the secrets: the worker's cache is keyed by it.
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -130,6 +137,10 @@ class Subscription(models.Model):
             models.CheckConstraint(
                 condition=~Q(is_active=True, deleted_at__isnull=False),
                 name="subscription_deleted_is_inactive",
+            ),
+            models.CheckConstraint(
+                condition=Q(disabled_at__isnull=True) ^ ~Q(disabled_reason=""),
+                name="subscription_disabled_for_a_reason",
             ),
             models.CheckConstraint(condition=Q(events__len__gt=0), name="subscription_has_events"),
             models.CheckConstraint(
@@ -188,3 +199,27 @@ class SigningSecret(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} #{self.pk}"
+
+
+class Notice(models.Model):
+    """A mail to an organization's address, kept until the mail server has taken it."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="notices")
+    address = models.EmailField()
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Also the lease of whoever is sending it now.
+    next_try_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    tries = models.PositiveSmallIntegerField(default=0)
+    error = models.CharField(max_length=200, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            # subscriptions/notices.py: what is due.
+            models.Index(fields=["next_try_at"], name="notice_due", condition=Q(next_try_at__isnull=False))
+        ]
+
+    def __str__(self) -> str:
+        return self.subject

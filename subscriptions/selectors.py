@@ -1,5 +1,8 @@
 """Reads. Each starts from the organization."""
 
+from collections.abc import Sequence
+
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from subscriptions.event_types import BY_NAME_ONLY, EVERY_EVENT
@@ -26,7 +29,7 @@ def subscription_get(organization: Organization, subscription_id: int, *, lock: 
 
 
 def matching(*, organization_id: int, event_type: str, workflow_id: str) -> QuerySet[Subscription]:
-    """Those who asked for such an event: the recipients at this moment.
+    """Those who asked for such an event: the recipients at this moment, disabled ones among them.
 
     An event without a workflow (a custom one) reaches subscriptions that are limited to none.
     """
@@ -37,6 +40,19 @@ def matching(*, organization_id: int, event_type: str, workflow_id: str) -> Quer
         is_active=True,
         events__overlap=names,
     ).order_by("id")
+
+
+def still_disabled(subscription_ids: Sequence[int]) -> set[int]:
+    """Which of them the service has disabled; these stay so until the caller's transaction ends.
+
+    What its owner has stopped meanwhile is not among them: nobody would recover what is held for it.
+    """
+    # A shared lock, which Django has no word for: many events at once hold it side by side.
+    query = """SELECT id FROM subscriptions_subscription
+        WHERE id = ANY(%s) AND is_active AND disabled_at IS NOT NULL FOR SHARE"""
+    with connection.cursor() as cursor:
+        cursor.execute(query, [list(subscription_ids)])
+        return {id_ for (id_,) in cursor.fetchall()}
 
 
 def has_secret(subscription: Subscription) -> bool:

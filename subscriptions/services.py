@@ -10,7 +10,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from subscriptions import keys, rules, secrets, selectors
+from subscriptions.event_types import DisabledReason, SignatureScheme
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, SigningSecret, Subscription
+from subscriptions.selectors import has_secret
 from subscriptions.signals import subscription_stopped
 from webhooks_project.errors import Conflict, InvalidInput
 
@@ -18,6 +20,7 @@ EDITABLE = (
     "name url events workflow_ids is_active payload_format signature_schemes "
     "retry_policy retry_schedule timeout_seconds"
 ).split()
+NEED_A_TEXT = {SignatureScheme.HMAC_SHA256_HEX, SignatureScheme.SHARED_SECRET}
 ROTATION_OVERLAP_SECONDS = 24 * 3600
 
 
@@ -84,6 +87,7 @@ def subscription_create(*, organization: Organization, values: Mapping[str, Any]
     _keep(signing_secret, SigningSecret.Kind.STANDARD, subscription=subscription)
     if secret:
         _keep(secret, SigningSecret.Kind.TEXT, subscription=subscription)
+    _check_can_sign(subscription)
     return subscription, signing_secret
 
 
@@ -98,12 +102,40 @@ def subscription_update(
     subscription = selectors.subscription_get(organization, subscription_id, lock=True)
     was_active = subscription.is_active
     _assign(subscription, values)
+    if values.get("is_active"):
+        _enable(subscription)
     if "secret" in values:
         _replace_text_secret(subscription, values["secret"])
+    _check_can_sign(subscription)
     _save(subscription)
     if was_active and not subscription.is_active:
         subscription_stopped.send(Subscription, subscription=subscription, reason="subscription_deactivated")
     return subscription
+
+
+def subscription_disable(subscription_id: int, reason: DisabledReason) -> Subscription | None:
+    """Stop sending for a reason of ours; None where its owner or we have stopped it before.
+
+    The caller's transaction holds the row's lock from here on. Only the owner's `is_active` or a
+    person in the admin turns it on again.
+    """
+    subscription = (
+        Subscription.objects.select_for_update()
+        .filter(pk=subscription_id, is_active=True, disabled_at=None)
+        .first()
+    )
+    if subscription is None:
+        return None
+    subscription.disabled_at = timezone.now()
+    subscription.disabled_reason = reason
+    _save(subscription)
+    return subscription
+
+
+def _enable(subscription: Subscription) -> None:
+    """Its owner wants it back: what failed before counts no more."""
+    subscription.disabled_at = subscription.failing_since = None
+    subscription.disabled_reason = ""
 
 
 @transaction.atomic
@@ -126,7 +158,15 @@ def signing_secret_rotate(
     workflow_id: str = "",
     overlap_seconds: float = ROTATION_OVERLAP_SECONDS,
 ) -> str:
-    """A new Standard Webhooks secret, shown this once; those before it sign beside it for the overlap."""
+    """A new Standard Webhooks secret, shown this once; those before it sign beside it for the overlap.
+
+    Raises NotFound for a subscription that was deleted meanwhile.
+    """
+    # One rotation after the other: each leaves one secret without an end.
+    if subscription is not None:
+        selectors.subscription_get(organization, subscription.pk, lock=True)
+    else:
+        Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     old = SigningSecret.objects.filter(
         organization=organization,
         subscription=subscription,
@@ -172,6 +212,13 @@ def _save(subscription: Subscription) -> None:
     subscription.version += 1
     subscription.updated_at = timezone.now()
     subscription.save()
+
+
+def _check_can_sign(subscription: Subscription) -> None:
+    """Whoever asks for schemes that all need a secret must not get unsigned requests."""
+    if set(subscription.signature_schemes) <= NEED_A_TEXT and not has_secret(subscription):
+        wanted = " and ".join(sorted(subscription.signature_schemes))
+        raise InvalidInput(f"{wanted}: give a secret to sign with", field="secret", code="secret_needed")
 
 
 def _replace_text_secret(subscription: Subscription, secret: str | None) -> None:

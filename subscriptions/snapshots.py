@@ -49,10 +49,18 @@ class Receiver:
 
 
 def of_subscription(subscription_id: int) -> Receiver | None:
-    """Read the receiver with its keys; None for a subscription that is gone."""
-    subscription = Subscription.objects.filter(pk=subscription_id, deleted_at=None).first()
-    if subscription is None:
-        return None
+    """Read the receiver with its keys, all as of one moment; None for a subscription that is gone."""
+    while True:
+        subscription = Subscription.objects.filter(pk=subscription_id, deleted_at=None).first()
+        if subscription is None:
+            return None
+        receiver = _receiver(subscription)
+        # Every change of it and of its secrets raises the version: unchanged, they belong together.
+        if Subscription.objects.filter(pk=subscription_id, version=subscription.version).exists():
+            return receiver
+
+
+def _receiver(subscription: Subscription) -> Receiver:
     schedule = subscription.retry_schedule
     return Receiver(
         url=subscription.url,
@@ -61,7 +69,7 @@ def of_subscription(subscription_id: int) -> Receiver | None:
         retry_schedule=None if schedule is None else tuple(schedule),
         timeout_seconds=subscription.timeout_seconds or settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
         headers=tuple(secrets.decrypt_headers(subscription.encrypted_headers).items()),
-        keys=_keys(Q(subscription_id=subscription_id)),
+        keys=_keys(Q(subscription_id=subscription.pk)),
     )
 
 

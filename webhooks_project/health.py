@@ -1,9 +1,8 @@
-"""Probes: `/healthz` (the process answers) and `/readyz` (it can do its job)."""
+"""Probes: `/healthz` (the process answers) and `/readyz` (the service can do its job). docs/operations.md."""
 
-from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 
-from delivery.canary import age_seconds
+from delivery.doctor.readiness import PARTS, readiness
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -11,11 +10,13 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 while the database is away. Workers are shown but not demanded: the API works without."""
-    try:
-        canary = age_seconds()
-    except Error as error:
-        connection.close()
-        return JsonResponse({"status": "unavailable", "database": type(error).__name__}, status=503)
-    age = None if canary is None else round(canary, 1)
-    return JsonResponse({"status": "ok", "database": "ok", "worker_seen_seconds_ago": age})
+    """503 unless database, broker and workers do their job; `?exclude=broker,workers` leaves parts out.
+
+    The API alone needs only the database, so that is what a load balancer in front of it asks for.
+    """
+    exclude = {part for value in request.GET.getlist("exclude") for part in value.split(",")}
+    if unknown := exclude.difference(PARTS):
+        detail = f"exclude: {', '.join(sorted(unknown))} is none of {', '.join(PARTS)}"
+        return JsonResponse({"detail": detail, "code": "invalid", "field": "exclude"}, status=400)
+    ready, answer = readiness(exclude)
+    return JsonResponse(answer, status=200 if ready else 503)

@@ -13,6 +13,7 @@ from delivery import services
 from delivery.admin import shown
 from delivery.admin.filters import CreatedFilter, StateFilter, search_deliveries
 from delivery.models import Delivery
+from delivery.replays import services as replays
 from subscriptions.admin.base import ReadOnlyAdmin
 from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter
 from webhooks_project.errors import Conflict
@@ -37,6 +38,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     actions = ("replay", "cancel")
     page_actions = ("replay", "cancel")
     change_form_template = "admin/delivery/delivery/change_form.html"
+    change_list_template = "admin/delivery/delivery/change_list.html"
     fieldsets = (
         (
             None,
@@ -114,14 +116,12 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.action(description="Replay", permissions=["operate"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         chosen: list[Delivery] = self.bounded(request, queryset)
-        replayed = {copy.replay_of_id for copy in services.replay_many(chosen)}
-        skipped = [delivery for delivery in chosen if delivery.id not in replayed]
-        refusals = [services.why_not_replayable(delivery) or "it was replayed" for delivery in skipped[:1]]
+        refusals = replays.replay_chosen(chosen)
         self.report(
             request,
             "Replayed",
-            [delivery for delivery in chosen if delivery.id in replayed],
-            refusals * len(skipped),
+            [delivery for delivery in chosen if refusals.get(delivery.id, "it is gone") is None],
+            [refusal for refusal in refusals.values() if refusal],
         )
 
     @admin.action(description="Cancel", permissions=["operate"])

@@ -16,7 +16,7 @@ from delivery.admin.filters import (
     search_deliveries,
     uuid_or_none,
 )
-from delivery.models import Attempt, Canary, Delivery, Event, EventBody
+from delivery.models import Attempt, Canary, Delivery, Event, EventBody, Worker
 from subscriptions.admin.base import ReadOnlyAdmin
 from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter, whole_number
 
@@ -144,6 +144,14 @@ class AttemptAdmin(ReadOnlyAdmin):
 class CanaryAdmin(ReadOnlyAdmin):
     list_display = ("__str__",)
     fields = ("seen_at",)
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ("name", "host", "process_id", "queues", "concurrency", "started_at", "seen_at")
+    search_fields = ("name",)
+    ordering = ("name",)
+    fields = (*list_display, "clock_ahead_seconds")
 
 
 def _headers(headers: Any) -> str:

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from delivery import services
+from delivery import hold, services
 from subscriptions.admin import subscriptions as base
 from subscriptions.admin.base import ACTION_MESSAGES_MAX
 from subscriptions.models import Subscription
@@ -16,8 +16,8 @@ admin.site.unregister(Subscription)
 
 @admin.register(Subscription)
 class SubscriptionAdmin(base.SubscriptionAdmin):
-    actions = (*base.SubscriptionAdmin.actions, "send_test")
-    page_actions = (*base.SubscriptionAdmin.page_actions, "send_test")
+    actions = (*base.SubscriptionAdmin.actions, "send_test", "recover_held")
+    page_actions = (*base.SubscriptionAdmin.page_actions, "send_test", "recover_held")
     FIXED_FIELDS = (*base.SubscriptionAdmin.FIXED_FIELDS, "deliveries")
 
     @admin.display(description="deliveries")
@@ -37,3 +37,15 @@ class SubscriptionAdmin(base.SubscriptionAdmin):
             self.message_user(request, text, messages.INFO)
 
         self.do_each(request, self.bounded(request, queryset, ACTION_MESSAGES_MAX), work, "Test event queued")
+
+    @admin.action(description="Send everything that is held", permissions=["operate"])
+    def recover_held(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        def work(subscription: Subscription) -> None:
+            count = hold.recover(
+                organization=subscription.organization,
+                subscription_id=subscription.pk,
+                since=subscription.created_at,
+            )
+            self.message_user(request, f"{subscription}: {count} held deliveries go out", messages.INFO)
+
+        self.do_each(request, self.bounded(request, queryset, ACTION_MESSAGES_MAX), work, "Recovered")

@@ -139,3 +139,15 @@ class EventAccepted(serializers.Serializer[Any]):
 
     event_id = serializers.CharField()
     subscriptions = serializers.IntegerField(source="recipients")
+
+
+class RecoverInput(RefusesUnknownFields):
+    """From when on: what was held earlier stays held."""
+
+    since = serializers.DateTimeField()
+
+
+class RecoverOutput(serializers.Serializer[Any]):
+    """How many deliveries go out now."""
+
+    recovered = serializers.IntegerField()

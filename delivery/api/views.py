@@ -9,9 +9,10 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from delivery import selectors, services
+from delivery import hold, selectors, services
 from delivery.api import serializers as shapes
 from delivery.models import Attempt
+from delivery.replays import services as replays
 from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
 from subscriptions.api.views import PAGING
 from subscriptions.models import Scope
@@ -25,6 +26,7 @@ class SubscriptionLogsViewSet(OrganizationViewSet):
 
     read_scope = Scope.DELIVERIES_READ
     write_scope = Scope.WEBHOOKS_WRITE
+    action_scopes = {"recover": Scope.DELIVERIES_REPLAY}
 
     @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=page_of("logs", shapes.LogOutput))
     def logs(self, request: Request, subscription_id: int) -> Response:
@@ -59,6 +61,17 @@ class SubscriptionLogsViewSet(OrganizationViewSet):
         code = status.HTTP_202_ACCEPTED if attempt is None else status.HTTP_200_OK
         return Response(shapes.TestOutput(outcome).data, status=code)
 
+    @extend_schema(request=shapes.RecoverInput, responses=shapes.RecoverOutput)
+    def recover(self, request: Request, subscription_id: int) -> Response:
+        """Send what was held since a time, while the service had the subscription disabled.
+
+        Set `is_active` to true first (409 until then). Repeating the call sends nothing twice.
+        """
+        subscription_get(self.organization, subscription_id)
+        since = valid(shapes.RecoverInput, request.data)["since"]
+        count = hold.recover(organization=self.organization, subscription_id=subscription_id, since=since)
+        return Response({"recovered": count})
+
     def _filtered(self, rows: QuerySet[Attempt]) -> QuerySet[Attempt]:
         return rows.filter(**valid(shapes.LogFilter, self.request.query_params))
 
@@ -86,15 +99,24 @@ class DeliveryViewSet(OrganizationViewSet):
 
     @extend_schema(request=shapes.ReplayInput, responses={202: shapes.DeliveryOutput})
     def replay(self, request: Request, delivery_id: UUID) -> Response:
-        """Send the same bytes again, as a new delivery that points at this one."""
+        """Send the same bytes again, as a new delivery that points at this one, even if it was delivered.
+
+        409 while another delivery of the event to the same target is open. Many: `/v1/replays`.
+        """
         values = valid(shapes.ReplayInput, request.data)
-        copy = services.replay(organization=self.organization, delivery_id=delivery_id, **values)
+        copy = replays.replay(organization=self.organization, delivery_id=delivery_id, **values)
         return Response(shapes.DeliveryOutput(copy).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses=shapes.DeliveryOutput)
     def cancel(self, request: Request, delivery_id: UUID) -> Response:
         """End a delivery that still waits; nothing more is sent for it."""
         delivery = services.cancel(organization=self.organization, delivery_id=delivery_id)
+        return Response(shapes.DeliveryOutput(delivery).data)
+
+    @extend_schema(request=None, responses=shapes.DeliveryOutput)
+    def recover(self, request: Request, delivery_id: UUID) -> Response:
+        """Send a held delivery, such as one that was parked because its workers ended again and again."""
+        delivery = hold.recover_one(organization=self.organization, delivery_id=delivery_id)
         return Response(shapes.DeliveryOutput(delivery).data)
 
 

@@ -1,5 +1,5 @@
 """The admin of who listens, and what the admins of the other apps are built from (`base`)."""
 
-from subscriptions.admin import organizations, subscriptions
+from subscriptions.admin import notices, organizations, subscriptions
 
-__all__ = ["organizations", "subscriptions"]
+__all__ = ["notices", "organizations", "subscriptions"]

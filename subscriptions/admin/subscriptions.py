@@ -28,11 +28,13 @@ class SubscriptionAdmin(ServiceAdmin):
         "events",
         "payload_format",
         "is_active",
+        "disabled_reason",
         "created_at",
     )
     list_select_related = ("organization",)
     list_filter = (
         "is_active",
+        "disabled_reason",
         "payload_format",
         OrganizationFilter,
         ("deleted_at", admin.EmptyFieldListFilter),
@@ -54,7 +56,8 @@ class SubscriptionAdmin(ServiceAdmin):
         *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds"),
     )
     FIXED_FIELDS: tuple[str, ...] = (
-        *("id", "organization", "header_names", "version", "created_at", "updated_at", "deleted_at"),
+        *("id", "organization", "header_names", "disabled_at", "disabled_reason", "failing_since"),
+        *("version", "created_at", "updated_at", "deleted_at"),
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -74,16 +74,21 @@ class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
 
     headers = serializers.ListField(source="header_names", child=serializers.CharField())
     has_secret = serializers.SerializerMethodField()
+    is_active = serializers.SerializerMethodField(help_text="False also while the service has it disabled.")
 
     class Meta:
         model = Subscription
         fields = (
             "id name url events is_active created_at updated_at headers has_secret payload_format "
-            "signature_schemes retry_policy retry_schedule timeout_seconds workflow_ids"
+            "signature_schemes retry_policy retry_schedule timeout_seconds workflow_ids disabled_at "
+            "disabled_reason failing_since"
         ).split()
 
     def get_has_secret(self, subscription: Subscription) -> bool:
         return has_secret(subscription)
+
+    def get_is_active(self, subscription: Subscription) -> bool:
+        return subscription.is_active and subscription.disabled_at is None
 
 
 class SubscriptionCreated(SubscriptionOutput):

@@ -14,10 +14,10 @@ from rest_framework.test import APIClient
 
 from delivery import queue
 from delivery.deliver import Again, deliver
-from delivery.held import HeldRetries
 from delivery.models import Delivery
 from delivery.queue import WakeUp
 from delivery.sender import Transport
+from delivery.short_waits import ShortWaits
 from subscriptions import cache, services
 from subscriptions.models import Organization, Scope, Subscription
 from subscriptions.rules import target_rule
@@ -133,7 +133,7 @@ def attempt(transport: Transport) -> Callable[..., Again | None]:
 
     def make(delivery: Delivery | UUID, number: int = 1) -> Again | None:
         id_ = delivery.id if isinstance(delivery, Delivery) else delivery
-        held = HeldRetries(longest_seconds=60, most=1000)
-        return deliver(id_, number, transport=transport, held=held)
+        short_waits = ShortWaits(longest_seconds=60, most=1000)
+        return deliver(id_, number, transport=transport, short_waits=short_waits)
 
     return make

@@ -18,8 +18,11 @@ from rest_framework.test import APIClient
 from delivery import services
 from delivery.canary import mark_seen
 from delivery.models import Delivery, Event
+from delivery.presence import Presence
+from delivery.replays import services as replays
 from delivery.states import State
 from runs.models import Run
+from subscriptions import notices
 from subscriptions.admin import base
 from subscriptions.models import Organization, Subscription
 
@@ -69,6 +72,9 @@ def a_run(api: APIClient, subscribe: Subscribe, attempt: Callable[..., Any]) -> 
     for delivery in Delivery.objects.all():
         attempt(delivery)
     mark_seen()
+    assert api.post("/v1/replays", {"states": ["exhausted"]}).status_code == 202
+    notices.add(Organization.objects.get(), subject="A webhook was disabled", text="Your webhook …")
+    Presence("worker-1@host", lambda: ["deliveries.first"], 8).say_if_due()
     # A lone surrogate: JSON can say it, a page cannot.
     Run.objects.update(input={"text": "\ud800<b>"})
     return run
@@ -90,7 +96,11 @@ def test_what_people_make_has_a_form_to_add_it(admin_client: Client, name: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["event", "eventbody", "delivery", "attempt", "canary", "run", "step", "signingsecret"]
+    "name",
+    [
+        *("event", "eventbody", "delivery", "attempt", "replay", "canary", "worker", "run", "step"),
+        "signingsecret",
+    ],
 )
 def test_records_cannot_be_written(admin_client: Client, a_run: str, name: str) -> None:
     model = next(model for model in OURS if model._meta.model_name == name)
@@ -171,7 +181,7 @@ def test_deliveries_are_found_by_every_id_and_by_the_url(
     subscribe(url=wanted.url + "/other", events=["order.paid"])
     happen(organization)
     end()
-    renamed = services.replay(organization=organization, delivery_id=delivery.id, new_id=True)
+    renamed = replays.replay(organization=organization, delivery_id=delivery.id, new_id=True)
     event = delivery.event
     both = [str(renamed.id), str(delivery.id)]
     expected = {

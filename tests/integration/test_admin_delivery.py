@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from delivery import services
 from delivery.models import Attempt, Delivery
+from delivery.replays import services as replays
 from delivery.states import State
 from subscriptions.admin.base import ACTION_OBJECTS_MAX
 from subscriptions.models import Organization, Subscription
@@ -94,7 +95,7 @@ def test_a_replay_and_its_original_link_to_each_other(
     subscribe()
     old = happen(organization)
     end(old, State.EXHAUSTED)
-    new = services.replay(organization=organization, delivery_id=old.id)
+    new = replays.replay(organization=organization, delivery_id=old.id)
     assert f'href="{DELIVERIES}{new.id}/change/"' in page(admin_client, old)
     assert f'href="{DELIVERIES}{old.id}/change/"' in page(admin_client, new)
 

@@ -15,6 +15,7 @@ from delivery import services
 from delivery.deliver import Again
 from delivery.models import Attempt, Delivery
 from delivery.recorder import record
+from delivery.replays import services as replays
 from delivery.states import Lane, State
 from subscriptions.models import Organization, Subscription
 from subscriptions.services import subscription_delete, subscription_update
@@ -91,7 +92,7 @@ def test_a_held_delivery_can_be_cancelled(organization: Organization, delivery: 
     assert services.cancel(organization=organization, delivery_id=delivery.id).state == State.CANCELLED
 
 
-@pytest.mark.parametrize("act", [services.cancel, services.replay])
+@pytest.mark.parametrize("act", [services.cancel, replays.replay])
 def test_another_organizations_delivery_does_not_exist(
     other_organization: Organization, delivery: Delivery, act: Callable[..., Delivery]
 ) -> None:
@@ -186,7 +187,7 @@ def test_a_replay_sends_the_same_bytes_under_the_same_id_as_a_new_delivery(
     end(delivery, state=state)
     wake_ups.clear()
 
-    copy = services.replay(organization=organization, delivery_id=delivery.id)
+    copy = replays.replay(organization=organization, delivery_id=delivery.id)
     attempt(copy)
 
     first, second = receiver.at()
@@ -201,7 +202,7 @@ def test_a_replay_sends_the_same_bytes_under_the_same_id_as_a_new_delivery(
 def test_a_replay_may_ask_for_a_new_id(organization: Organization, delivery: Delivery) -> None:
     end(delivery)
 
-    copy = services.replay(organization=organization, delivery_id=delivery.id, new_id=True)
+    copy = replays.replay(organization=organization, delivery_id=delivery.id, new_id=True)
 
     assert copy.webhook_id != delivery.webhook_id
     assert copy.body_id == delivery.body_id
@@ -213,7 +214,7 @@ def test_a_callback_can_be_replayed(
     original = happen(organization, replace(CALLBACK, url=receiver.url("/cb"))).deliveries.get()
     attempt(original)
 
-    attempt(services.replay(organization=organization, delivery_id=original.id))
+    attempt(replays.replay(organization=organization, delivery_id=original.id))
 
     assert len(receiver.at("/cb")) == 2
 
@@ -225,7 +226,7 @@ def test_what_has_not_ended_cannot_be_replayed(
     Delivery.objects.update(state=state)
 
     with pytest.raises(Conflict) as refused:
-        services.replay(organization=organization, delivery_id=delivery.id)
+        replays.replay(organization=organization, delivery_id=delivery.id)
 
     assert refused.value.error_code == "not_replayable"
     assert Delivery.objects.count() == 1
@@ -239,27 +240,4 @@ def test_nothing_is_replayed_to_a_subscription_that_was_stopped(
     Subscription.objects.update(**change)
 
     with pytest.raises(Conflict):
-        services.replay(organization=organization, delivery_id=delivery.id)
-
-
-def test_many_are_replayed_in_chunks_that_commit_one_by_one(
-    organization: Organization,
-    subscription: Subscription,
-    wake_ups: CollectedWakeUps,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(services, "REPLAY_CHUNK_ROWS", 2)
-    originals = [happen(organization).deliveries.get() for _ in range(6)]
-    end(*originals[:5])
-    wake_ups.clear()
-    for original in originals:
-        original.refresh_from_db()
-
-    copies = services.replay_many(originals)
-    first = next(copies)
-    committed_by_then = len(wake_ups)
-    rest = list(copies)
-
-    assert committed_by_then == 2
-    assert [copy.replay_of_id for copy in (first, *rest)] == [original.id for original in originals[:5]]
-    assert [wake_up.delivery_id for wake_up in wake_ups] == [copy.id for copy in (first, *rest)]
+        replays.replay(organization=organization, delivery_id=delivery.id)

@@ -30,6 +30,8 @@ def test_the_settings_as_they_are_pass() -> None:
         ("runhooks.E006", {"PRODUCTION": True, "ALLOWED_HOSTS": []}, "Name the hosts"),
         ("runhooks.E007", {"PRODUCTION": True, "SECRET_KEY": "short"}, "token_urlsafe"),
         ("runhooks.W001", {"PRODUCTION": True, "WEBHOOK_ALLOW_HTTP": True}, "Unset it"),
+        ("runhooks.E008", {"REPLAY_RATE_MAX_PER_SECOND": 50.0}, "Lower the first"),
+        ("runhooks.W002", {"REQUEUE_INTERVAL_SECONDS": 30.0}, "REQUEUE_INTERVAL_SECONDS"),
     ],
 )
 def test_a_nonsense_setting_is_found(settings: Settings, id_: str, values: dict[str, Any], hint: str) -> None:

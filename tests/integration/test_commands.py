@@ -1,24 +1,18 @@
 """The management commands as an operator runs them."""
 
 import io
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from delivery import queue, requeue, services
 from delivery.models import Delivery
-from delivery.states import ENDED, Lane, State
+from delivery.states import Lane
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope, Subscription
-from tests.integration.conftest import CollectedWakeUps
 
 Subscribe = Callable[..., Subscription]
 
@@ -28,19 +22,6 @@ def run(*arguments: str) -> tuple[str, str]:
     out, err = io.StringIO(), io.StringIO()
     call_command(*arguments, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
-
-
-def ended(organization: Organization, state: State = State.EXHAUSTED, **event: Any) -> Delivery:
-    facts = {"event_type": "order.paid", "data": {}, "event_id": None} | event
-    delivery = services.custom_event(organization=organization, **facts).deliveries.get()
-    finished_at = timezone.now() if state in ENDED else None
-    Delivery.objects.filter(id=delivery.id).update(state=state, finished_at=finished_at, next_attempt_at=None)
-    return delivery
-
-
-def replayed() -> set[UUID | None]:
-    """The originals of all replays."""
-    return {copy.replay_of_id for copy in Delivery.objects.exclude(replay_of=None)}
 
 
 def test_create_api_key_prints_nothing_but_a_key_that_works() -> None:
@@ -75,128 +56,6 @@ def test_create_api_key_refuses_nonsense_and_leaves_nothing(arguments: list[str]
     with pytest.raises(CommandError, match=message):
         run("create_api_key", "--organization", "New", *arguments)
     assert not Organization.objects.exists()
-
-
-def test_replay_leaves_alone_what_was_delivered_or_has_not_ended(
-    organization: Organization, subscribe: Subscribe, wake_ups: CollectedWakeUps
-) -> None:
-    subscribe()
-    by_state = {state: ended(organization, state) for state in State}
-    wake_ups.clear()
-    out, err = run("replay_deliveries", "--event-type", "order.paid")
-    assert out == "replayed 3 deliveries (0 not replayable)\n"
-    assert err == ""
-    assert replayed() == {by_state[state].id for state in (State.BLOCKED, State.CANCELLED, State.EXHAUSTED)}
-    assert len(wake_ups) == 3
-    assert run("replay_deliveries", "--state", "delivered")[0].startswith("replayed 1 delivery ")
-
-
-@pytest.fixture
-def three(organization: Organization, api: APIClient, subscribe: Subscribe) -> dict[str, Any]:
-    """Exhausted: of one hook a run's event, of another a custom one, and one from last week."""
-    of_runs = subscribe(events=["workflow.started"])
-    of_orders = subscribe(events=["order.paid"])
-    workflow = api.post("/v1/workflows", {"name": "w"}).data["id"]
-    run_id = api.post("/v1/runs", {"workflow_id": workflow}).data["id"]
-    old, order = ended(organization), ended(organization)
-    api.post(f"/v1/runs/{run_id}/start")
-    started = Delivery.objects.get(subscription=of_runs)
-    Delivery.objects.update(state=State.EXHAUSTED, finished_at=timezone.now(), next_attempt_at=None)
-    Delivery.objects.filter(id=old.id).update(created_at=timezone.now() - timedelta(days=7))
-    return {"run": run_id, "hook": of_orders, "old": old, "order": order, "started": started}
-
-
-def test_replay_filters_by_what_is_asked_and_combines_filters(
-    organization: Organization,
-    other_organization: Organization,
-    three: dict[str, Any],
-) -> None:
-    yesterday = (timezone.now() - timedelta(days=1)).isoformat()
-    expected = {
-        ("--run", three["run"]): ["started"],
-        ("--subscription", str(three["hook"].pk)): ["old", "order"],
-        ("--subscription", str(three["hook"].pk), "--since", yesterday): ["order"],
-        ("--until", yesterday): ["old"],
-        ("--event-type", "workflow.started"): ["started"],
-        ("--id", str(three["order"].id), str(three["old"].id)): ["old", "order"],
-        ("--organization", organization.public_id): ["old", "order", "started"],
-        ("--organization", organization.name, "--limit", "2"): ["old", "order"],
-        ("--organization", other_organization.name): [],
-    }
-    for arguments, names in expected.items():
-        run("replay_deliveries", *arguments)
-        assert replayed() == {three[name].id for name in names}, arguments
-        Delivery.objects.exclude(replay_of=None).delete()
-
-
-def test_the_oldest_are_replayed_first(three: dict[str, Any], wake_ups: CollectedWakeUps) -> None:
-    wake_ups.clear()
-    run("replay_deliveries", "--state", "exhausted")
-    last = Delivery.objects.get(id=wake_ups[-1].delivery_id)
-    assert last.replay_of_id == three["started"].id
-
-
-def test_replay_counts_what_cannot_be_replayed(organization: Organization, subscribe: Subscribe) -> None:
-    subscription = subscribe()
-    ended(organization)
-    Subscription.objects.filter(pk=subscription.pk).update(is_active=False)
-    out, _ = run("replay_deliveries", "--state", "exhausted")
-    assert out == "replayed 0 deliveries (1 not replayable)\n"
-
-
-def test_a_dry_run_names_examples_and_changes_nothing(
-    organization: Organization, subscribe: Subscribe
-) -> None:
-    subscribe()
-    ids = sorted(ended(organization).id for _ in range(7))
-    out, _ = run("replay_deliveries", "--organization", organization.name, "--dry-run")
-    *examples, total = out.splitlines()
-    assert [line.split()[0] for line in examples] == [str(id_) for id_ in ids[:5]]
-    assert total == "would replay 7 deliveries (0 not replayable)"
-    assert replayed() == set()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--limit", "5"], "at least one filter"),
-        (["--id", "nonsense"], "--id"),
-        (["--id", "01900000-0000-7000-8000-000000000000"], "--id: no delivery"),
-        (["--subscription", "x"], "--subscription"),
-        (["--subscription", "9" * 5000], "--subscription"),
-        (["--event-type", "workflow.complete"], "--event-type"),
-        (["--state", "pending"], "--state"),
-        (["--organization", "nobody"], "--organization"),
-        (["--since", "yesterday"], "--since"),
-        (["--since", "2026-01-02", "--until", "2026-01-01"], "--until"),
-        (["--state", "exhausted", "--limit", "0"], "--limit"),
-    ],
-)
-def test_replay_refuses_nonsense_naming_the_option(arguments: list[str], message: str) -> None:
-    with pytest.raises(CommandError, match=message):
-        run("replay_deliveries", *arguments)
-
-
-def test_an_interrupted_replay_says_what_was_done(
-    organization: Organization, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    subscribe()
-    for _ in range(5):
-        ended(organization)
-    monkeypatch.setattr(services, "REPLAY_CHUNK_ROWS", 2)
-    replay_many = services.replay_many
-
-    def interrupted(chunk: list[Delivery]) -> Iterator[Delivery]:
-        os.kill(os.getpid(), signal.SIGINT)
-        return replay_many(chunk)
-
-    monkeypatch.setattr(services, "replay_many", interrupted)
-    out = io.StringIO()
-    with pytest.raises(SystemExit) as stopped:
-        call_command("replay_deliveries", "--state", "exhausted", stdout=out)
-    assert stopped.value.code == 130
-    assert out.getvalue() == "interrupted; replayed 2 deliveries (0 not replayable)\n"
-    assert len(replayed()) == 2
 
 
 @contextmanager

@@ -1,16 +1,20 @@
 """One attempt from claim to record: what the receiver gets, and what becomes of the delivery."""
 
+import hashlib
+import hmac
 import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
+from freezegun import freeze_time
 from pytest_django import Settings
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -253,6 +257,19 @@ def test_a_callback_is_signed_with_the_workflows_key_or_else_the_organizations(h
         verified(second, of_organization)
 
 
+def test_a_callback_in_seed_001s_scheme_is_signed_with_the_text_of_that_key(here: Here) -> None:
+    organization, secret = services.organization_create(name="Signing")
+    schemes = ("hmac_sha256_hex", "shared_secret")
+    callback = replace(CALLBACK, url=here.receiver.url(), signature_schemes=schemes)
+
+    here.attempt(the_delivery(organization, callback))
+
+    (request,) = here.receiver.requests
+    expected = hmac.new(secret.encode(), request.body, hashlib.sha256).hexdigest()
+    assert request.headers["X-Webhook-Signature"] == expected
+    assert secret not in str(request.headers), "a key that signs is never sent"
+
+
 def test_no_transaction_is_open_while_a_socket_is(here: Here) -> None:
     open_transactions: list[int] = []
 
@@ -311,3 +328,28 @@ def test_neither_secrets_nor_bodies_reach_the_log_or_the_attempt(
         assert secret not in caplog.text
     for secret in secrets:
         assert secret not in str(Attempt.objects.values())
+
+
+def test_a_worker_whose_clock_is_an_hour_off_signs_and_waits_by_the_databases_clock(here: Here) -> None:
+    moment = timezone.now() + timedelta(seconds=100)
+    here.receiver.reply(Reply(503, {"Retry-After": format_datetime(moment, usegmt=True)}))
+    delivery = here.delivery(retry_schedule=[5.0])
+
+    with freeze_time(timezone.now() - timedelta(hours=1), tick=True):
+        here.attempt(delivery)
+
+    (request,) = here.receiver.requests
+    assert abs(int(request.headers["webhook-timestamp"]) - timezone.now().timestamp()) < 5
+    delivery.refresh_from_db()
+    assert delivery.next_attempt_at is not None
+    assert (delivery.next_attempt_at - moment).total_seconds() == pytest.approx(0, abs=4)
+
+
+def test_a_worker_whose_clock_is_ahead_sends_nothing_early(here: Here) -> None:
+    delivery = here.delivery()
+    Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=Now() + timedelta(minutes=5))
+
+    with freeze_time(timezone.now() + timedelta(hours=1), tick=True):
+        here.attempt(delivery)
+
+    assert here.receiver.requests == []

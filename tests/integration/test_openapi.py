@@ -20,8 +20,10 @@ PATHS = """
     /v1/runs/{}/cancel /v1/runs/{}/terminate /v1/runs/{}/time-out /v1/runs/{}/pause /v1/runs/{}/progress
     /v1/runs/{}/steps/{}/start /v1/runs/{}/steps/{}/complete /v1/runs/{}/steps/{}/fail
     /v1/deliveries /v1/deliveries/{} /v1/deliveries/{}/replay /v1/deliveries/{}/cancel /v1/events
+    /v1/deliveries/{}/recover /v1/webhooks/{}/recover
     /v1/organizations /v1/organizations/{} /v1/organizations/{}/api-keys /v1/organizations/{}/api-keys/{}
     /v1/organizations/{}/rotate-secret /v1/users/me/organizations /v1/runs/batch
+    /v1/replays /v1/replays/{} /v1/replays/{}/pause /v1/replays/{}/resume /v1/replays/{}/cancel
 """.split()
 
 
@@ -81,6 +83,7 @@ def test_every_operation_has_an_id_of_its_own_and_answers(schema: Json) -> None:
         ("POST /v1/runs/{run_id}/fail", {"error", "occurred_at"}),
         ("POST /v1/runs/{run_id}/steps/{key}/complete", {"output", "primary", "metadata"}),
         ("POST /v1/events", {"event_type", "data", "event_id"}),
+        ("POST /v1/replays", {"states", "since", "until", "dry_run", "replay_key", "rate_per_second"}),
     ],
 )
 def test_the_body_of_a_report_is_described(schema: Json, name: str, fields: set[str]) -> None:
@@ -109,6 +112,7 @@ def test_both_ways_to_send_a_key_are_described(schema: Json) -> None:
     ("name", "member", "status"),
     [
         ("GET /v1/webhooks", "webhooks", "200"),
+        ("GET /v1/replays", "replays", "200"),
         ("GET /v1/runs", "runs", "200"),
         ("GET /v1/webhooks/logs/all", "logs", "200"),
         ("GET /v1/runs/{run_id}/webhooks", "events", "200"),

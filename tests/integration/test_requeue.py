@@ -1,6 +1,7 @@
 """The requeuer: what was lost is nudged again, what only waits its turn does not multiply."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -13,9 +14,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import Settings
 
-from delivery import queue
+from delivery import queue, requeue
 from delivery.models import Delivery
-from delivery.requeue import mark_due, requeue_once
+from delivery.queue import WakeUp
+from delivery.requeue import LOST, mark_due, requeue_once
 from delivery.states import Lane, State
 from subscriptions.models import Organization, Subscription
 from tests.integration.test_claim import claimed_from
@@ -125,34 +127,93 @@ def test_what_has_ended_or_is_held_is_left_alone(
     assert requeue_once() == 0
 
 
-def test_in_a_lane_that_is_not_empty_each_nudge_comes_later_than_the_one_before(
+def test_in_a_lane_that_holds_too_few_messages_each_nudge_comes_later_than_the_one_before(
     broker: Broker, deliveries: Make, settings: Settings
 ) -> None:
     settings.REQUEUE_BACKOFF_SECONDS = 30.0
-    deliveries(nudged_ago=0.0)
-    queue.send(some(Lane.FIRST))
+    deliveries(2, nudged_ago=0.0)
     nudged_after = []
 
     for seconds in range(10, 251, 10):
         age_nudges(10)
+        # One message for two rows: whose it is nobody can tell.
+        broker.take_all(Lane.FIRST)
+        queue.send(some(Lane.FIRST)[:1])
         if requeue_once():
             nudged_after.append(seconds)
 
-    # 30 s, then 60, then 120 after that; the next would be at 450.
-    assert nudged_after == [30, 90, 210]
+    # One of the two, then the other; 30 s after its last nudge, then 60, then 120.
+    assert nudged_after == [30, 40, 90, 100, 210, 220]
 
 
-def test_a_backlog_does_not_multiply_however_often_the_requeuer_looks(
+def test_rows_that_all_have_a_message_are_not_nudged_however_long_they_wait(
     broker: Broker, deliveries: Make
 ) -> None:
     deliveries(20)
+    assert requeue_once() == 20
 
     for _ in range(20):
-        requeue_once()
-        age_nudges(5)
+        age_nudges(60)
+        assert requeue_once() == 0
 
-    # Once as lost and, in the 100 s that pass here, once more after 60 s.
-    assert queue.lane_depths() == {Lane.FIRST: 40, Lane.RETRY: 0, Lane.REPLAY: 0}
+
+def test_a_look_that_is_not_thorough_counts_nothing(broker: Broker, deliveries: Make) -> None:
+    deliveries(3, nudged_ago=60)
+    queue.send(some(Lane.FIRST)[:1])
+
+    assert requeue_once(thorough=False) == 0
+    assert requeue_once() == 2
+
+
+BACKLOG = """
+INSERT INTO delivery_delivery (
+    id, organization_id, event_id, body_id, subscription_id, url, webhook_id, is_test,
+    lane, state, reason, attempts, once, claim_number, nudges)
+SELECT uuidv7(), d.organization_id, d.event_id, d.body_id, d.subscription_id, d.url, d.webhook_id, false,
+    'first', 'pending', '', 0, false, 0, 0
+FROM delivery_delivery d, generate_series(2, 50000)
+"""
+
+
+class SlowLane:
+    """A lane's queue as a list, and workers that take 20 messages a second from it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.messages = [str(id_) for id_ in Delivery.objects.values_list("id", flat=True)]
+        self.most = len(self.messages)
+        monkeypatch.setattr(requeue, "lane_depths", lambda: {Lane.FIRST: len(self.messages)})
+        monkeypatch.setattr(queue, "send", self.send)
+
+    def send(self, wake_ups: Sequence[WakeUp]) -> bool:
+        self.messages += [str(wake_up.delivery_id) for wake_up in wake_ups]
+        self.most = max(self.most, len(self.messages))
+        return True
+
+    def work(self, seconds: int) -> None:
+        taken, self.messages = self.messages[: 20 * seconds], self.messages[20 * seconds :]
+        ended = {"state": State.DELIVERED, "finished_at": Now(), "next_attempt_at": None}
+        Delivery.objects.filter(pk__in=taken).update(**ended)
+
+
+def test_in_ten_minutes_50_000_pending_ones_and_slow_workers_make_no_more_messages_than_rows(
+    deliveries: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries(nudged_ago=0.0)
+    with connection.cursor() as cursor:
+        cursor.execute(BACKLOG)
+    lane = SlowLane(monkeypatch)
+    # A crash lost 1,000 of them, none of the workers knows which.
+    del lane.messages[10_000:11_000]
+
+    for _ in range(20):
+        age_nudges(30)
+        for _ in range(6):  # of the 30 looks in these 30 s
+            requeue_once()
+        lane.work(30)
+
+    assert lane.most <= 50_000
+    assert Delivery.objects.filter(finished_at=None).count() >= 38_000
+    assert len(lane.messages) <= Delivery.objects.filter(finished_at=None).count()
 
 
 def test_a_lane_full_of_others_does_not_delay_an_empty_one(broker: Broker, deliveries: Make) -> None:
@@ -172,6 +233,18 @@ def test_many_lost_ones_are_nudged_in_batches_all_in_one_look(
     lost = deliveries(10)
 
     assert requeue_once() == 10
+
+    assert sorted(broker.wake_ups(Lane.FIRST)) == sorted(ids(lost))
+
+
+def test_a_look_that_takes_longer_than_the_grace_nudges_nobody_twice(
+    broker: Broker, deliveries: Make, settings: Settings
+) -> None:
+    settings.REQUEUE_BATCH_ROWS = 3
+    settings.REQUEUE_GRACE_SECONDS = 0.0
+    lost = deliveries(9)
+
+    assert requeue_once() == 9
 
     assert sorted(broker.wake_ups(Lane.FIRST)) == sorted(ids(lost))
 
@@ -224,7 +297,7 @@ def test_two_requeuers_at_once_nudge_each_row_once(
 def test_a_mark_says_when_and_how_often(deliveries: Make) -> None:
     (delivery,) = deliveries(nudges=2)
 
-    marked = mark_due(Lane.FIRST, empty=True)
+    marked = mark_due(Lane.FIRST, LOST, look_began=time.monotonic())
 
     delivery.refresh_from_db()
     assert marked == [(delivery.id, 1)]

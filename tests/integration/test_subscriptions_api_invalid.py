@@ -3,7 +3,7 @@
 import pytest
 from rest_framework.test import APIClient
 
-from tests.factories import PUBLIC_URL, Json, answer, refusal
+from tests.factories import PUBLIC_URL, Json, answer, refusal, webhook
 
 VALID = {"name": "Hook", "url": PUBLIC_URL, "events": ["workflow.completed"]}
 
@@ -21,7 +21,7 @@ INVALID: dict[str, tuple[Json, str]] = {
     "no events": ({"events": []}, "events"),
     "events as text": ({"events": "workflow.completed"}, "events"),
     "an unknown workflow event": ({"events": ["workflow.paused"]}, "events"),
-    "an unknown subscription event": ({"events": ["subscription.disabled"]}, "events"),
+    "an unknown subscription event": ({"events": ["subscription.created"]}, "events"),
     "an impossible event name": ({"events": ["a b"]}, "events"),
     "101 events": ({"events": [f"a.b{n}" for n in range(101)]}, "events"),
     "a secret of 256 characters": ({"secret": "x" * 256}, "secret"),
@@ -65,3 +65,19 @@ def test_several_wrong_fields_are_all_listed(api: APIClient) -> None:
     body = answer(api.post("/v1/webhooks", {"name": 5, "url": PUBLIC_URL, "events": "x"}), 422)
 
     assert {error["field"] for error in body["errors"]} == {"name", "events"}
+
+
+@pytest.mark.parametrize(
+    "schemes", [["hmac_sha256_hex"], ["shared_secret"], ["hmac_sha256_hex", "shared_secret"]]
+)
+def test_schemes_that_all_need_a_secret_are_refused_without_one(api: APIClient, schemes: list[str]) -> None:
+    body = {"name": "Hook", "url": PUBLIC_URL, "events": ["*"], "signature_schemes": schemes}
+    refusal(api.post("/v1/webhooks", body), 422, "secret_needed", "secret")
+    assert answer(api.get("/v1/webhooks"))["total"] == 0
+
+    made = webhook(api, signature_schemes=schemes, secret="sesame")
+    path = f"/v1/webhooks/{made['id']}"
+    refusal(api.patch(path, {"secret": None}), 422, "secret_needed", "secret")
+    assert answer(api.get(path))["has_secret"] is True
+    answer(api.patch(path, {"secret": None, "signature_schemes": ["standard_webhooks"]}))
+    refusal(api.patch(path, {"signature_schemes": schemes}), 422, "secret_needed", "secret")

@@ -72,6 +72,7 @@ def belongings(
     run = started_run(api, workflow_id=made["id"], external_id="job-1")
     answer(api.post(f"/v1/runs/{run['id']}/steps/draw/start"))
     attempt(wake_ups[0].delivery_id)
+    replay = answer(api.post("/v1/replays", {"states": ["exhausted"]}), 202)
     organization, key = answer(api.get("/v1/organizations"))["organizations"][0]["id"], "1"
     return {
         "<int:subscription_id>": str(subscription["id"]),
@@ -79,6 +80,7 @@ def belongings(
         "<str:run_id>": run["id"],
         "<str:key>": "draw",
         "<uuid:delivery_id>": str(wake_ups[0].delivery_id),
+        "<uuid:replay_id>": replay["id"],
         "<str:organization_id>": organization,
         "<int:key_id>": key,
     }
@@ -128,6 +130,7 @@ def test_the_answer_is_the_same_as_for_what_never_was(
         "<str:workflow_id>": "wf_never",
         "<str:run_id>": "run_never",
         "<uuid:delivery_id>": "01a1fde8-4082-7f19-a5b7-799191092320",
+        "<uuid:replay_id>": "01a1fde8-4082-7f19-a5b7-799191092321",
     }
 
     for method in METHODS:
@@ -159,6 +162,7 @@ def test_lists_are_empty_for_someone_else(
         ("workflows", "/v1/workflows"),
         ("runs", "/v1/runs"),
         ("deliveries", "/v1/deliveries"),
+        ("replays", "/v1/replays"),
         ("logs", "/v1/webhooks/logs/all"),
     ):
         mine, theirs = answer(api.get(path)), answer(outsider.get(path))

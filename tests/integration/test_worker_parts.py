@@ -189,9 +189,9 @@ def looks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[threa
     settings.REQUEUE_INTERVAL_SECONDS = 0.01
     looked = threading.Semaphore(0)
 
-    def look() -> int:
+    def look(**how: bool) -> int:
         try:
-            return requeue_once()
+            return requeue_once(**how)
         finally:
             looked.release()
 

@@ -18,12 +18,12 @@ NOT_NAMES = [
     "a" * (NAME_MAX_CHARACTERS + 1),
 ]
 RESERVED = (
-    "workflow workflow. workflow.paused workflow.step.skipped subscription subscription.disabled".split()
+    "workflow workflow. workflow.paused workflow.step.skipped subscription subscription.created".split()
 )
 
 
-def test_the_catalogue_has_seed_001s_six_and_our_two() -> None:
-    assert set(CATALOGUE) == {*SEED_001, "workflow.queued", "workflow.cancelled"}
+def test_the_catalogue_has_seed_001s_six_and_our_three() -> None:
+    assert set(CATALOGUE) == {*SEED_001, "workflow.queued", "workflow.cancelled", "subscription.disabled"}
 
 
 @pytest.mark.parametrize("name", [*SEED_001, "workflow.cancelled", "*", "invoice.paid"])

@@ -98,7 +98,7 @@ def test_https_is_demanded_unless_the_operator_says_otherwise(settings: Settings
         ([], "elan_event", ("empty", "events")),
         (["workflow.paused"], "elan_event", ("unknown_event_type", "events")),
         (["workflow.completed", "no way"], "standard", ("unknown_event_type", "events")),
-        (["subscription.disabled"], "standard", ("unknown_event_type", "events")),
+        (["subscription.created"], "standard", ("unknown_event_type", "events")),
         (["workflow.started"], "leap_v2", ("format_cannot_carry_event", "payload_format")),
         (["*"], "leap_v1", ("format_cannot_carry_event", "payload_format")),
         (["invoice.paid"], "leap_v2", ("format_cannot_carry_event", "payload_format")),

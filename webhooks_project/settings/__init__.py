@@ -10,5 +10,6 @@ from webhooks_project.settings.api import *
 from webhooks_project.settings.base import *
 from webhooks_project.settings.databases import *
 from webhooks_project.settings.delivery import *
+from webhooks_project.settings.health import *
 from webhooks_project.settings.pages import *
 from webhooks_project.settings.queue import *

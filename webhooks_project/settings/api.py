@@ -49,6 +49,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RunStatusEnum": "runs.models.RUN_STATUSES",
         "StepStatusEnum": "runs.models.STEP_STATUSES",
+        "DeliveryStateEnum": "delivery.models.DELIVERY_STATES",
+        "ReplayStateEnum": "delivery.replays.model.REPLAY_STATES",
         "ScopeEnum": "subscriptions.models.Scope",
     },
 }

@@ -24,9 +24,29 @@ DELIVERY_RETRY_AFTER_MAX_SECONDS = env.number(
 DELIVERY_WAITS_MAX = env.integer("DELIVERY_WAITS_MAX", 4, at_least=1)
 DELIVERY_WAIT_MARGIN_SECONDS = env.number("DELIVERY_WAIT_MARGIN_SECONDS", 5.0)
 
+# So many workers in a row may end while they hold a delivery; then it is parked for a person.
+DELIVERY_CLAIMS_LOST_MAX = env.integer("DELIVERY_CLAIMS_LOST_MAX", 5, at_least=1)
+
+# Nothing but failures for so long (0: never) and for at least so many deliveries disables a subscription.
+SUBSCRIPTION_DISABLE_AFTER_DAYS = env.number("SUBSCRIPTION_DISABLE_AFTER_DAYS", 5.0, at_most=365)
+SUBSCRIPTION_DISABLE_AFTER_DELIVERIES = env.integer("SUBSCRIPTION_DISABLE_AFTER_DELIVERIES", 20, at_least=1)
+# What arrives while it is disabled is held for so long.
+DELIVERY_HELD_RETENTION_DAYS = env.number("DELIVERY_HELD_RETENTION_DAYS", 14.0, at_most=3650)
+
 REQUEUE_INTERVAL_SECONDS = env.number("REQUEUE_INTERVAL_SECONDS", 1.0)
 REQUEUE_BATCH_ROWS = env.integer("REQUEUE_BATCH_ROWS", 500, at_least=1)
 # A wake-up this old in an empty lane was lost.
 REQUEUE_GRACE_SECONDS = env.number("REQUEUE_GRACE_SECONDS", 2.0)
-# In a lane that is not empty the row may only be waiting its turn: 30 s, then doubled each time.
+# In a lane that is not empty a row may only be waiting its turn: 30 s, then doubled each time.
 REQUEUE_BACKOFF_SECONDS = env.number("REQUEUE_BACKOFF_SECONDS", 30.0)
+
+# New deliveries per second of one replay, if it does not say; and the most that it may ask for.
+REPLAY_RATE_DEFAULT_PER_SECOND = env.number("REPLAY_RATE_DEFAULT_PER_SECOND", 100.0, at_least=0.01)
+REPLAY_RATE_MAX_PER_SECOND = env.number("REPLAY_RATE_MAX_PER_SECOND", 1000.0, at_least=0.01)
+REPLAYS_UNFINISHED_PER_ORGANIZATION_MAX = env.integer(
+    "REPLAYS_UNFINISHED_PER_ORGANIZATION_MAX", 10, at_least=1
+)
+# How long the API counts what matches before it answers without the number.
+REPLAY_COUNT_MAX_SECONDS = env.number("REPLAY_COUNT_MAX_SECONDS", 2.0, at_least=0.01)
+# Workers look this often for a replay that nobody carries on.
+REPLAY_INTERVAL_SECONDS = env.number("REPLAY_INTERVAL_SECONDS", 1.0, at_least=0.05)

@@ -1,4 +1,4 @@
-"""Pages for people, security headers, logging."""
+"""Pages for people, security headers, mail, logging."""
 
 from webhooks_project import env
 from webhooks_project.settings.base import BASE_DIR, PRODUCTION
@@ -22,6 +22,16 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 X_FRAME_OPTIONS = "DENY"
 # Probes come over plain http from inside the cluster.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+
+# Mails to organizations. Without EMAIL_HOST none are sent: they wait, and the admin shows them.
+EMAIL_HOST = env.text("EMAIL_HOST", "")
+EMAIL_PORT = env.integer("EMAIL_PORT", 587, at_least=1)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", EMAIL_PORT == 587)
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", EMAIL_PORT == 465)
+EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT_SECONDS", 20.0)
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "runhooks@localhost")
 
 LOGGING = {
     "version": 1,

@@ -56,5 +56,15 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=15),
         # A canary that waited longer than the next one is due tells nothing new.
         "options": {"expires": 15, "queue": "maintenance"},
-    }
+    },
+    "notices": {
+        "task": "delivery.tasks.send_notices",
+        "schedule": timedelta(seconds=30),
+        "options": {"expires": 30, "queue": "maintenance"},
+    },
+    "held": {
+        "task": "delivery.tasks.cancel_forgotten",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600, "queue": "maintenance"},
+    },
 }

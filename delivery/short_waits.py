@@ -4,7 +4,7 @@ import heapq
 import threading
 
 
-class HeldRetries:
+class ShortWaits:
     """Says whether one more short wait may be a Celery retry; longer ones and the overflow are rows.
 
     Counts what this process has published. Any worker may hold those messages, but every worker

@@ -1,0 +1,214 @@
+"""Judges the rows: what is late or stuck, what waits for a person, and whether its secrets can be opened.
+
+Every count stops at a bound and every row is found through an index, so that a sick table with
+millions of rows is looked at as fast as a healthy one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from django.conf import settings
+from django.db import connection
+from django.db.models.functions import Now
+
+from delivery.doctor.finding import Finding, error, ok, span, warning
+from delivery.hold import WORKER_LOST
+from delivery.states import Lane
+from subscriptions.models import ApiKey, Notice, SigningSecret, Subscription
+from subscriptions.notices import can_send
+from subscriptions.secrets import UndecryptableSecret, decrypt
+
+COUNTED_MAX = 10_000
+# In a lane that is not empty the tenth nudge comes hours after the first.
+NUDGES_IN_VAIN = 10
+# Longer than a wake-up waits in a queue that moves.
+LEASE_OVER_SECONDS = 1_800
+NOTICE_TRIES_IN_VAIN = 3
+SECRETS_TRIED = 25
+
+LATE = """
+SELECT lane.name, late.rows, late.seconds
+FROM unnest(%(lanes)s) AS lane (name)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, extract(epoch FROM now() - min(due.next_attempt_at))::float8 AS seconds
+    FROM (
+        SELECT d.next_attempt_at FROM delivery_delivery d
+        WHERE d.finished_at IS NULL AND d.lane = lane.name AND d.next_attempt_at <= now()
+          AND (d.lease_until IS NULL OR d.lease_until <= now())
+        ORDER BY d.next_attempt_at
+        LIMIT %(most)s
+    ) AS due
+) AS late
+"""
+
+STUCK = """
+SELECT count(*) FROM (
+    SELECT 1 FROM delivery_delivery
+    WHERE finished_at IS NULL AND lane = ANY(%(lanes)s)
+      AND next_attempt_at <= now() - interval '1 second' * %(late)s
+      AND (lease_until IS NULL OR lease_until <= now())
+      AND (nudges >= %(nudges)s OR lease_until <= now() - interval '1 second' * %(lease_over)s)
+    LIMIT %(most)s
+) AS stuck
+"""
+
+
+HELD = """
+SELECT reason, count(*) FROM (
+    SELECT reason FROM delivery_delivery WHERE state = 'held' LIMIT %(most)s
+) AS held
+GROUP BY reason
+"""
+
+
+def late() -> Iterator[Finding]:
+    """The oldest due row of each lane that nobody works on."""
+    with connection.cursor() as cursor:
+        cursor.execute(LATE, {"lanes": [str(lane) for lane in Lane], "most": COUNTED_MAX})
+        found = cursor.fetchall()
+    for lane, rows, seconds in found:
+        yield judge_lateness(lane, rows, seconds or 0.0)
+
+
+def judge_lateness(lane: str, rows: int, seconds: float) -> Finding:
+    id_ = f"due.{lane}"
+    if not rows:
+        return ok(id_, "nothing is due")
+    what = f"{counted(rows, 'delivery is', 'deliveries are')} due, the oldest for {span(seconds)}"
+    if seconds <= settings.DUE_LATE_WARNING_SECONDS:
+        return ok(id_, what)
+    level = error if seconds > settings.DUE_LATE_ERROR_SECONDS else warning
+    return level(
+        id_,
+        what,
+        f"Add workers for {Lane(lane).queue} or raise their --concurrency; see which receivers are slow.",
+    )
+
+
+def stuck() -> Iterator[Finding]:
+    """Woken up again and again, or left by a worker long ago and taken up by none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            STUCK,
+            {
+                "lanes": [str(lane) for lane in Lane],
+                "late": settings.DUE_LATE_WARNING_SECONDS,
+                "nudges": NUDGES_IN_VAIN,
+                "lease_over": LEASE_OVER_SECONDS,
+                "most": COUNTED_MAX,
+            },
+        )
+        rows = cursor.fetchone()[0]
+    if not rows:
+        yield ok("deliveries.stuck", "none is stuck")
+        return
+    yield error(
+        "deliveries.stuck",
+        f"{counted(rows, 'delivery is', 'deliveries are')} woken up in vain, or left and taken up by nobody",
+        "Look for errors in the workers' logs; the admin lists them by state. They are not lost.",
+    )
+
+
+def held() -> Iterator[Finding]:
+    """Deliveries that wait for a person, by why they do."""
+    with connection.cursor() as cursor:
+        cursor.execute(HELD, {"most": COUNTED_MAX})
+        by_reason = dict(cursor.fetchall())
+    parked = by_reason.pop(WORKER_LOST, 0)
+    rows = sum(by_reason.values())
+    if rows:
+        yield warning(
+            "deliveries.held",
+            f"{counted(rows, 'delivery is', 'deliveries are')} held for disabled subscriptions",
+            "Have the receivers mended and the subscriptions enabled, then recover what is held.",
+        )
+    else:
+        yield ok("deliveries.held", "none is held")
+    if parked:
+        yield warning(
+            "deliveries.parked",
+            f"{counted(parked, 'delivery was', 'deliveries were')} parked: workers ended while they sent it",
+            "Look at the log of those workers (memory?), then recover or cancel the deliveries.",
+        )
+    else:
+        yield ok("deliveries.parked", "none is parked")
+
+
+def disabled() -> Iterator[Finding]:
+    rows = Subscription.objects.filter(disabled_at__isnull=False, deleted_at=None)[:COUNTED_MAX].count()
+    what = counted(rows, "subscription", "subscriptions")
+    if not rows:
+        yield ok("subscriptions.disabled", "the service has disabled none")
+        return
+    yield warning(
+        "subscriptions.disabled",
+        f"the service has disabled {what}: gone (410) or failing for days",
+        "The admin lists them with the reason. Their owners were told; they or you enable them again.",
+    )
+
+
+def notices() -> Iterator[Finding]:
+    unsent = Notice.objects.filter(next_try_at__isnull=False)
+    rows = unsent[:COUNTED_MAX].count()
+    vain = unsent.filter(tries__gte=NOTICE_TRIES_IN_VAIN)
+    if rows and not can_send():
+        yield warning(
+            "notices.unsent",
+            f"{counted(rows, 'mail waits', 'mails wait')}: there is no mail server",
+            "Set EMAIL_HOST, or tell the organizations yourself: the admin shows the notices.",
+        )
+    elif failed := vain[:COUNTED_MAX].count():
+        reason = vain.order_by("-id").values_list("error", flat=True)[0]
+        yield warning(
+            "notices.unsent",
+            f"{counted(failed, 'mail', 'mails')} could not be sent: {reason or 'no reason noted'}",
+            "Correct the EMAIL_ settings or the address; they are tried again by themselves for days.",
+        )
+    else:
+        yield ok("notices.unsent", f"{counted(rows, 'mail waits', 'mails wait')}" if rows else "none waits")
+
+
+def secrets() -> Iterator[Finding]:
+    """A sample: the oldest, which an exchange of keys forgets first, and the newest."""
+    tokens = [*_sample()]
+    closed = 0
+    for token in tokens:
+        try:
+            decrypt(token)
+        except UndecryptableSecret:
+            closed += 1
+    if closed:
+        yield error(
+            "secrets.decryptable",
+            f"ENCRYPTION_KEYS open {len(tokens) - closed} of {len(tokens)} stored secrets that were tried",
+            "Bring the old key back, at the end of ENCRYPTION_KEYS: who needs it gets nothing.",
+        )
+        return
+    yield ok("secrets.decryptable", f"ENCRYPTION_KEYS open all {len(tokens)} stored secrets that were tried")
+
+
+def _sample() -> Iterator[str]:
+    valid = SigningSecret.objects.exclude(expires_at__lte=Now())
+    for order in ("id", "-id"):
+        yield from valid.order_by(order).values_list("encrypted_secret", flat=True)[:SECRETS_TRIED]
+    keys = ApiKey.objects.filter(signs=True, revoked_at=None).order_by("id")
+    yield from keys.values_list("encrypted_key", flat=True)[:SECRETS_TRIED]
+    headers = (
+        Subscription.objects.filter(deleted_at=None).exclude(encrypted_headers="").order_by("created_at")
+    )
+    yield from headers.values_list("encrypted_headers", flat=True)[:SECRETS_TRIED]
+
+
+def counted(rows: int, one: str, many: str) -> str:
+    more = " or more" if rows >= COUNTED_MAX else ""
+    return f"{rows:,}{more} {one if rows == 1 else many}"
+
+
+#: by the id that is used when the check itself fails
+CHECKS: Mapping[str, Callable[[], Iterator[Finding]]] = {
+    "due": late,
+    "deliveries.stuck": stuck,
+    "deliveries.held": held,
+    "subscriptions.disabled": disabled,
+    "notices.unsent": notices,
+    "secrets.decryptable": secrets,
+}

@@ -1,0 +1,150 @@
+"""Deliveries that wait for a person: to a subscription that the service disabled, and poison.
+
+Held rows have no next attempt, so neither a claim nor the requeuer sees them. A subscription's lock
+orders what is held against what is recovered: nothing becomes held unseen by a recovery after it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from delivery import selectors
+from delivery.cancel import LOG_STOPPED, STOPPED_COLUMNS, cancel_held_before
+from delivery.claim import Claimed
+from delivery.models import Delivery
+from delivery.recorder import postpone
+from delivery.states import ErrorClass
+from subscriptions.ids import first_uuid7
+from subscriptions.models import Organization
+from subscriptions.selectors import still_disabled, subscription_get
+from webhooks_project.errors import Conflict
+
+SUBSCRIPTION_DISABLED = "subscription_disabled"
+WORKER_LOST = "worker_lost"
+CHUNK_ROWS = 5000
+
+# What is on its way right now is left to its own record, or to the next claim if there is none.
+HOLD = """
+UPDATE delivery_delivery AS d
+SET state = 'held', reason = %(reason)s, next_attempt_at = NULL, nudged_at = NULL, lease_until = NULL
+WHERE d.finished_at IS NULL AND d.state <> 'held' AND {condition}
+"""
+
+PARK = f"""
+WITH stopped AS (
+    {HOLD.format(condition="d.id = %(id)s AND d.claim_number = %(fence)s")}
+    RETURNING {STOPPED_COLUMNS}
+)
+{LOG_STOPPED}
+"""
+
+RECOVER = """
+UPDATE delivery_delivery
+SET state = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, reason = 'recovered', lane = 'replay',
+    next_attempt_at = now(), nudged_at = NULL, nudges = 0, claims_lost = 0
+WHERE id IN (
+    SELECT id FROM delivery_delivery WHERE state = 'held' AND finished_at IS NULL AND {condition}
+    ORDER BY id LIMIT %(rows)s FOR UPDATE
+)
+"""
+
+
+def hold_waiting(subscription_id: int) -> int:
+    """Everything that still waits for a subscription that was just disabled; returns how many."""
+    return _execute(
+        HOLD.format(
+            condition="d.subscription_id = %(subscription_id)s AND NOT d.is_test "
+            "AND (d.lease_until IS NULL OR d.lease_until <= now())"
+        ),
+        reason=SUBSCRIPTION_DISABLED,
+        subscription_id=subscription_id,
+    )
+
+
+def hold_claimed(claimed: Claimed) -> None:
+    """A worker found the subscription disabled: nothing is sent, unless it was enabled this moment."""
+    assert claimed.subscription_id is not None
+    with transaction.atomic():
+        if still_disabled([claimed.subscription_id]):
+            _execute(
+                HOLD.format(condition="d.id = %(id)s AND d.claim_number = %(fence)s"),
+                reason=SUBSCRIPTION_DISABLED,
+                id=claimed.id,
+                fence=claimed.claim_number,
+            )
+        else:
+            postpone(claimed, "enabled", 0)
+
+
+def park(claimed: Claimed) -> None:
+    """So many workers ended while they had it that another one must not try: a person looks first."""
+    _execute(
+        PARK,
+        reason=WORKER_LOST,
+        id=claimed.id,
+        fence=claimed.claim_number,
+        error_class=ErrorClass.WORKER_LOST,
+        message=f"Parked: {claimed.claims_lost} workers in a row ended while they sent it",
+    )
+
+
+def recover(*, organization: Organization, subscription_id: int, since: datetime) -> int:
+    """What was held for the subscription and is not older than `since` goes out; returns how many.
+
+    In chunks that commit on their own: a call that breaks off can be repeated. Raises NotFound, and
+    Conflict while the subscription is disabled.
+    """
+    condition = "subscription_id = %(subscription_id)s AND created_at >= %(since)s"
+    recovered = 0
+    while True:
+        with transaction.atomic():
+            # The subscription's lock before any delivery's, as everywhere. After it, every event from
+            # before the subscription was enabled has its held rows committed.
+            _refuse_while_disabled(organization, subscription_id)
+            chunk = _execute(
+                RECOVER.format(condition=condition),
+                subscription_id=subscription_id,
+                since=since,
+                rows=CHUNK_ROWS,
+            )
+        recovered += chunk
+        if chunk < CHUNK_ROWS:
+            return recovered
+
+
+def recover_one(*, organization: Organization, delivery_id: UUID) -> Delivery:
+    """A held delivery goes out. Raises NotFound, and Conflict if it is not held or must stay so."""
+    with transaction.atomic():
+        delivery = selectors.delivery_get(organization, delivery_id)
+        if delivery.subscription_id is not None:
+            _refuse_while_disabled(organization, delivery.subscription_id)
+        if not _execute(RECOVER.format(condition="id = %(id)s"), id=delivery.id, rows=1):
+            delivery.refresh_from_db()
+            raise Conflict(f"the delivery is {delivery.state}, not held", code="not_held")
+        delivery.refresh_from_db()
+    return delivery
+
+
+def _refuse_while_disabled(organization: Organization, subscription_id: int) -> None:
+    if subscription_get(organization, subscription_id, lock=True).disabled_at is not None:
+        raise Conflict("the subscription is disabled: set is_active first", code=SUBSCRIPTION_DISABLED)
+
+
+def cancel_forgotten() -> int:
+    """Nobody recovered them within the retention (DELIVERY_HELD_RETENTION_DAYS): cancelled, and logged."""
+    horizon = timezone.now() - timedelta(days=settings.DELIVERY_HELD_RETENTION_DAYS)
+    before = first_uuid7(int(horizon.timestamp() * 1000))
+    cancelled = 0
+    while chunk := cancel_held_before(before, rows=CHUNK_ROWS):
+        cancelled += chunk
+    return cancelled
+
+
+def _execute(sql: str, **parameters: Any) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return int(cursor.rowcount)

@@ -1,0 +1,164 @@
+"""What is broken, and the tests that must fail then."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutation:
+    """A change of one file that breaks a promise."""
+
+    promise: str
+    file: str
+    old: str
+    """A text that is there exactly once."""
+    new: str
+    tests: str
+    """What pytest is given."""
+
+
+COPIED = """COPY = \"\"\"
+INSERT INTO delivery_delivery (
+    id, organization_id, event_id, body_id, subscription_id, callback, url, webhook_id, replay_of_id,
+    is_test, once, lane, state, reason, attempts, claim_number, nudges
+)
+SELECT uuidv7(), d.organization_id, d.event_id, d.body_id,"""
+RENDERED_AGAIN = """COPY = \"\"\"
+WITH rendered AS (
+    INSERT INTO delivery_eventbody (id, event_id, payload_format, body)
+    SELECT uuidv7(), b.event_id, b.payload_format || ' now',
+           convert_to((convert_from(b.body, 'UTF8')::jsonb)::text, 'UTF8')
+    FROM delivery_eventbody b
+    WHERE b.id IN (SELECT body_id FROM delivery_delivery WHERE id = ANY(%(originals)s::uuid[]))
+    RETURNING id, event_id
+)
+INSERT INTO delivery_delivery (
+    id, organization_id, event_id, body_id, subscription_id, callback, url, webhook_id, replay_of_id,
+    is_test, once, lane, state, reason, attempts, claim_number, nudges
+)
+SELECT uuidv7(), d.organization_id, d.event_id,
+       (SELECT r.id FROM rendered r WHERE r.event_id = d.event_id LIMIT 1),"""
+
+MUTATIONS = (
+    Mutation(
+        promise="the fence: a worker that lost its lease cannot overwrite the next one's outcome",
+        file="delivery/recorder.py",
+        old="      AND d.claim_number = %(claim_number)s\n      AND d.attempts",
+        new="      AND d.attempts",
+        tests="tests/integration/test_recorder.py",
+    ),
+    Mutation(
+        promise="a message is acknowledged after the outcome is committed",
+        file="webhooks_project/settings/queue.py",
+        old="CELERY_TASK_ACKS_LATE = True",
+        new="CELERY_TASK_ACKS_LATE = False",
+        tests="tests/e2e/test_shutdowns.py",
+    ),
+    Mutation(
+        promise="the requeuer finds what the broker lost",
+        file="delivery/requeue.py",
+        old="    depths = lane_depths()\n",
+        new="    depths = lane_depths() and {}\n",
+        tests="tests/integration/test_requeue.py",
+    ),
+    Mutation(
+        promise="nothing is published before its cause is committed",
+        file="delivery/queue.py",
+        old="    transaction.on_commit(hand_over, robust=True)",
+        new="    hand_over()",
+        tests="tests/integration/test_outbox.py",
+    ),
+    Mutation(
+        promise="a live lease keeps all others away",
+        file="delivery/claim.py",
+        old="      AND (d.lease_until IS NULL OR d.lease_until <= now())\n",
+        new="",
+        tests="tests/integration/test_claim.py",
+    ),
+    Mutation(
+        promise="a claim takes only the attempt that the row expects",
+        file="delivery/claim.py",
+        old="      AND d.attempts = %(attempt)s - 1\n",
+        new="",
+        tests="tests/integration/test_claim.py",
+    ),
+    Mutation(
+        promise="nothing is sent before it is due by the database's clock",
+        file="delivery/claim.py",
+        old="      AND d.next_attempt_at <= now()\n",
+        new="",
+        tests="tests/integration/test_claim.py",
+    ),
+    Mutation(
+        promise="a change of state and its event commit together",
+        file="delivery/outbox.py",
+        old="    event.save(force_insert=True)\n",
+        new="    event.save(force_insert=True)\n    connection.commit()\n",
+        tests="tests/integration/test_outbox.py",
+    ),
+    Mutation(
+        promise="no transaction is open while a socket is",
+        file="delivery/deliver.py",
+        old="    result = transport.send(request)\n",
+        new="    from django.db import transaction\n\n"
+        "    with transaction.atomic():\n"
+        "        connection.cursor().execute('SELECT 1')\n"
+        "        result = transport.send(request)\n",
+        tests="tests/integration/test_deliver.py",
+    ),
+    Mutation(
+        promise="a replay sends the frozen bytes, not what is rendered now",
+        file="delivery/replays/chunks.py",
+        old=COPIED,
+        new=RENDERED_AGAIN,
+        tests="tests/integration/test_deliveries_api.py tests/integration/test_cancel_replay.py",
+    ),
+    Mutation(
+        promise="an outcome that cannot be recorded now is recorded when the database is back",
+        file="delivery/recorder.py",
+        old="            pause(PAUSE_SECONDS)\n",
+        new="            raise\n",
+        tests="tests/integration/test_recorder.py",
+    ),
+    Mutation(
+        promise="what arrives for a disabled subscription is held",
+        file="delivery/outbox.py",
+        old="    return still_disabled(disabled) if disabled else set()\n",
+        new="    return set()\n",
+        tests="tests/integration/test_disabled.py",
+    ),
+    Mutation(
+        promise="a worker sends nothing for a subscription that was disabled meanwhile",
+        file="delivery/deliver.py",
+        old="    if claimed.is_active and claimed.disabled_at is not None and not claimed.is_test:\n",
+        new="    if False:\n",
+        tests="tests/integration/test_disabled.py",
+    ),
+    Mutation(
+        promise="a delivery that ends its workers is parked",
+        file="delivery/claim.py",
+        old="        claims_lost = d.claims_lost + 1,\n",
+        new="",
+        tests="tests/integration/test_failing.py",
+    ),
+    Mutation(
+        promise="a worker's clock decides nothing",
+        file="delivery/deliver.py",
+        old="    return claimed.claimed_at + timedelta(seconds=time.monotonic() - claimed_at)\n",
+        new="    return datetime.now(claimed.claimed_at.tzinfo)\n",
+        tests="tests/integration/test_deliver.py",
+    ),
+    Mutation(
+        promise="a backlog does not multiply",
+        file="delivery/requeue.py",
+        old="        condition = UNTOLD if depth else LOST\n",
+        new="        condition = LOST\n",
+        tests="tests/integration/test_requeue.py",
+    ),
+    Mutation(
+        promise="a cancelled delivery stays cancelled when a request under way fails",
+        file="delivery/recorder.py",
+        old="state = CASE WHEN d.finished_at IS NULL OR %(accepted)s THEN %(state)s ELSE d.state END,",
+        new="state = %(state)s,",
+        tests="tests/integration/test_recorder.py",
+    ),
+)

@@ -1,0 +1,11 @@
+"""From when on something counts as wrong: for `manage.py doctor`, `/readyz` and the admin."""
+
+from webhooks_project import env
+
+# Workers say every 5 s that they live; a broker that hangs may keep one from it for some seconds.
+WORKER_SILENT_SECONDS = env.number("WORKER_SILENT_SECONDS", 30.0, at_least=10.0)
+# Beat sends a canary every 15 s.
+CANARY_OLD_SECONDS = env.number("CANARY_OLD_SECONDS", 60.0, at_least=20.0)
+DUE_LATE_WARNING_SECONDS = env.number("DUE_LATE_WARNING_SECONDS", 60.0)
+DUE_LATE_ERROR_SECONDS = env.number("DUE_LATE_ERROR_SECONDS", 900.0)
+CLOCK_DIFFERENCE_MAX_SECONDS = env.number("CLOCK_DIFFERENCE_MAX_SECONDS", 5.0, at_least=0.1)
