@@ -56,7 +56,7 @@ class Api:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """Two workers; leases are short (2 s time-out + 2 s), so that taking over can be watched."""
-    env = {"DELIVERY_LEASE_MARGIN_SECONDS": "2"}
+    env = {"DELIVERY_LEASE_MARGIN_SECONDS": "2", "API_DATABASE_TIMEOUT_SECONDS": "2"}
     with (
         temporary.folder() as folder,
         Stack(StackConfig(data_dir=folder, workers=2, concurrency=16, env=env)) as running,

@@ -8,6 +8,7 @@ from standardwebhooks import Webhook
 
 from delivery.retry import POLICIES
 from local.stack import Stack
+from tests.chaos.breaker import paused
 from tests.e2e.conftest import Api, eventually
 from tests.receiver import Received, Receiver, Reply
 
@@ -157,3 +158,18 @@ def test_a_report_that_comes_in_chunks_is_carried_out_with_its_content(api: Api,
 
     assert (said.status_code, said.json()["output"]) == (200, {"answer": 42})
     assert too_many.status_code == 413
+
+
+def test_while_the_database_is_frozen_calls_are_a_503_and_afterwards_all_is_well(
+    api: Api, stack: Stack, receiver: Receiver
+) -> None:
+    subscription = api.subscribe(receiver.url("/frozen"), events=["e2e.frozen"])
+
+    with paused(stack.processes["postgres"]):
+        refused = api.send("/v1/events", iter([b'{"event_type": "e2e.frozen", "data": {}}']))
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert refused.elapsed.total_seconds() < 2 + 5
+    api.events(1, "e2e.frozen")
+    receiver.wait_for(1, "/frozen")
+    api.call("DELETE", f"/v1/webhooks/{subscription['id']}")

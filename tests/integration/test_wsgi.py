@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from psycopg2 import extensions
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from tests.factories import answer
 from tests.integration.test_recorder import move_database_away
-from webhooks_project.wsgi import drop_dead_connection, reading_chunked_bodies
+from webhooks_project.chunked import reading_chunked_bodies
+from webhooks_project.connections import drop_dead_connection, wait_in_bounds
 
 
 @pytest.fixture
@@ -89,3 +91,21 @@ def test_while_the_database_is_away_a_call_is_a_503_that_says_when_to_come_back(
     assert (refused.status_code, refused["Retry-After"]) == (503, "5")
     assert refused.json()["code"] == "database_away"
     answer(api.post("/v1/events", {"event_type": "order.paid", "data": {}}), 202)
+
+
+def test_a_database_that_does_not_answer_is_a_503_in_bounded_time_and_the_next_call_works(
+    api: APIClient, settings: Settings
+) -> None:
+    settings.API_DATABASE_TIMEOUT_SECONDS = 0.2
+    extensions.set_wait_callback(wait_in_bounds)
+    try:
+        with connection.execute_wrapper(
+            lambda execute, sql, *rest: execute("SELECT pg_sleep(5); " + sql, *rest)
+        ):
+            refused = api.get("/v1/webhooks")
+        drop_dead_connection()
+        answer(api.get("/v1/webhooks"))
+    finally:
+        extensions.set_wait_callback(None)
+
+    assert (refused.status_code, refused["Retry-After"]) == (503, "5")

@@ -4,6 +4,8 @@ from webhooks_project import env
 from webhooks_project.settings.base import VERSION
 
 API_BODY_MAX_BYTES = env.integer("API_BODY_MAX_BYTES", 6 * 1024 * 1024, at_least=1024)
+# The longest wait for one answer of the database; the caller is told 503 then.
+API_DATABASE_TIMEOUT_SECONDS = env.number("API_DATABASE_TIMEOUT_SECONDS", 10.0, at_least=0.1)
 API_JSON_MAX_DEPTH = env.integer("API_JSON_MAX_DEPTH", 64, at_least=8)
 RUN_REPORTS_PER_BATCH_MAX = env.integer("RUN_REPORTS_PER_BATCH_MAX", 500, at_least=1)
 SUBSCRIPTIONS_PER_ORGANIZATION_MAX = env.integer("SUBSCRIPTIONS_PER_ORGANIZATION_MAX", 1000, at_least=1)
