@@ -232,6 +232,7 @@ class Worker(models.Model):
     queues = ArrayField(models.CharField(max_length=128))
     concurrency = models.PositiveIntegerField()
     clock_ahead_seconds = models.FloatField(help_text="Its host's clock against the database's.")
+    idle_seconds = models.FloatField(help_text="Since it last received a message, when it was seen.")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 

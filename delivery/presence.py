@@ -21,13 +21,13 @@ FORGOTTEN_HOURS = 24
 
 SAY = """
 INSERT INTO delivery_worker AS w
-    (name, host, process_id, queues, concurrency, clock_ahead_seconds, started_at, seen_at)
+    (name, host, process_id, queues, concurrency, clock_ahead_seconds, idle_seconds, started_at, seen_at)
 VALUES (%(name)s, %(host)s, %(process_id)s, %(queues)s, %(concurrency)s,
-        %(clock)s - extract(epoch FROM clock_timestamp()), now(), now())
+        %(clock)s - extract(epoch FROM clock_timestamp()), %(idle)s, now(), now())
 ON CONFLICT (name) DO UPDATE
 SET host = excluded.host, process_id = excluded.process_id, queues = excluded.queues,
     concurrency = excluded.concurrency, clock_ahead_seconds = excluded.clock_ahead_seconds,
-    seen_at = excluded.seen_at,
+    idle_seconds = excluded.idle_seconds, seen_at = excluded.seen_at,
     -- The same name in another process: it was started again.
     started_at = CASE WHEN (w.host, w.process_id) = (excluded.host, excluded.process_id)
         THEN w.started_at ELSE excluded.started_at END
@@ -40,10 +40,18 @@ LEAVE = "DELETE FROM delivery_worker WHERE name = %s AND host = %s AND process_i
 class Presence:
     """What this worker process says of itself. Used by one thread."""
 
-    def __init__(self, name: str, queues: Callable[[], Iterable[str]], concurrency: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        queues: Callable[[], Iterable[str]],
+        concurrency: int,
+        received_at: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._name = name
         self._queues = queues
         self._concurrency = concurrency
+        #: when it last received a message, in monotonic seconds
+        self._received_at = received_at
         self._host = socket.gethostname()
         self._said_at: float | None = None
 
@@ -63,6 +71,7 @@ class Presence:
                     "queues": sorted(self._queues()),
                     "concurrency": self._concurrency,
                     "clock": time.time(),
+                    "idle": max(0.0, now - self._received_at()),
                 },
             )
             cursor.execute(FORGET, [FORGOTTEN_HOURS])

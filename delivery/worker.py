@@ -6,11 +6,12 @@ Built once, on first use, so that a forked pool process has its own; closed when
 import logging
 import os
 import threading
+import time
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import task_received, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections, connection
 
@@ -119,12 +120,26 @@ _loop: RequeueLoop | None = None
 _replays: ReplayLoop | None = None
 
 
+_received_at = time.monotonic()
+
+
+@task_received.connect
+def _note_message(**_: Any) -> None:
+    global _received_at
+    _received_at = time.monotonic()
+
+
 @worker_ready.connect
 def _start_requeuer(sender: Any, **_: Any) -> None:
     global _loop, _replays
     queues = sender.app.amqp.queues
     _loop = RequeueLoop(
-        Presence(sender.hostname, lambda: list(queues.consume_from), sender.controller.concurrency)
+        Presence(
+            sender.hostname,
+            lambda: list(queues.consume_from),
+            sender.controller.concurrency,
+            received_at=lambda: _received_at,
+        )
     )
     _loop.start()
     _replays = ReplayLoop()

@@ -7,7 +7,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from runs.dialects import profiles
-from webhooks_project.health import healthz, readyz
+from webhooks_project.health import healthz, metrics, readyz
 
 admin.site.site_header = admin.site.site_title = "Runhooks"
 
@@ -15,6 +15,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/docs", permanent=False)),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("v1/", include("subscriptions.api.urls")),
     path("v1/", include("delivery.api.urls")),
     path("v1/", include("runs.api.urls")),

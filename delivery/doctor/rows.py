@@ -60,13 +60,17 @@ GROUP BY reason
 """
 
 
-def late() -> Iterator[Finding]:
-    """The oldest due row of each lane that nobody works on."""
+def due_by_lane() -> dict[str, tuple[int, float]]:
+    """Rows of each lane that are due and in nobody's hands, up to COUNTED_MAX; the oldest one's seconds."""
     with connection.cursor() as cursor:
         cursor.execute(LATE, {"lanes": [str(lane) for lane in Lane], "most": COUNTED_MAX})
-        found = cursor.fetchall()
-    for lane, rows, seconds in found:
-        yield judge_lateness(lane, rows, seconds or 0.0)
+        return {lane: (rows, seconds or 0.0) for lane, rows, seconds in cursor.fetchall()}
+
+
+def late() -> Iterator[Finding]:
+    """The oldest due row of each lane."""
+    for lane, (rows, seconds) in due_by_lane().items():
+        yield judge_lateness(lane, rows, seconds)
 
 
 def judge_lateness(lane: str, rows: int, seconds: float) -> Finding:
@@ -84,8 +88,8 @@ def judge_lateness(lane: str, rows: int, seconds: float) -> Finding:
     )
 
 
-def stuck() -> Iterator[Finding]:
-    """Woken up again and again, or left by a worker long ago and taken up by none."""
+def stuck_count() -> int:
+    """Rows woken up again and again, or left by a worker long ago and taken up by none."""
     with connection.cursor() as cursor:
         cursor.execute(
             STUCK,
@@ -97,7 +101,11 @@ def stuck() -> Iterator[Finding]:
                 "most": COUNTED_MAX,
             },
         )
-        rows = cursor.fetchone()[0]
+        return int(cursor.fetchone()[0])
+
+
+def stuck() -> Iterator[Finding]:
+    rows = stuck_count()
     if not rows:
         yield ok("deliveries.stuck", "none is stuck")
         return
@@ -108,11 +116,15 @@ def stuck() -> Iterator[Finding]:
     )
 
 
-def held() -> Iterator[Finding]:
-    """Deliveries that wait for a person, by why they do."""
+def held_by_reason() -> dict[str, int]:
+    """Deliveries that wait for a person, by why they do; up to COUNTED_MAX."""
     with connection.cursor() as cursor:
         cursor.execute(HELD, {"most": COUNTED_MAX})
-        by_reason = dict(cursor.fetchall())
+        return dict(cursor.fetchall())
+
+
+def held() -> Iterator[Finding]:
+    by_reason = held_by_reason()
     parked = by_reason.pop(WORKER_LOST, 0)
     rows = sum(by_reason.values())
     if rows:
@@ -133,8 +145,12 @@ def held() -> Iterator[Finding]:
         yield ok("deliveries.parked", "none is parked")
 
 
+def disabled_count() -> int:
+    return Subscription.objects.filter(disabled_at__isnull=False, deleted_at=None)[:COUNTED_MAX].count()
+
+
 def disabled() -> Iterator[Finding]:
-    rows = Subscription.objects.filter(disabled_at__isnull=False, deleted_at=None)[:COUNTED_MAX].count()
+    rows = disabled_count()
     what = counted(rows, "subscription", "subscriptions")
     if not rows:
         yield ok("subscriptions.disabled", "the service has disabled none")

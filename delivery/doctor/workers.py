@@ -10,6 +10,9 @@ from delivery.models import Worker
 # A worker that fell silent longer ago was replaced or is missed by no one.
 SILENCE_TOLD_SECONDS = 3_600.0
 
+# Four canaries' worth for each worker that they go round.
+IDLE_SECONDS = 60.0
+
 Seen = Sequence[tuple[Worker, float]]
 
 
@@ -25,6 +28,7 @@ def judge(seen: Seen, queues: Sequence[str], waiting: Mapping[str, int] | None) 
             for queue in queues
         ),
         _silent(seen),
+        _idle(alive(seen)),
         _clocks(alive(seen)),
     ]
 
@@ -55,6 +59,21 @@ def _silent(seen: Seen) -> Finding:
         "workers.silent",
         f"fell silent without stopping: {', '.join(gone)}",
         "See what ended it (memory, its host). Its deliveries go to others when their leases end.",
+    )
+
+
+def _idle(workers: Sequence[Worker]) -> Finding:
+    """Idle workers take turns with the canary, one each quarter of a minute: each gets some."""
+    most = IDLE_SECONDS * max(1, len(workers))
+    deaf = [worker for worker in workers if worker.idle_seconds > most]
+    if not deaf or len(deaf) == len(workers):
+        # If none receives anything, the canary is the finding.
+        return ok("workers.idle", "every worker receives messages")
+    names = ", ".join(f"{worker.name} (for {span(worker.idle_seconds)})" for worker in deaf)
+    return warning(
+        "workers.idle",
+        f"lives but receives nothing, while others do: {names}",
+        "Restart it: its connection to the broker is deaf. Nothing is lost meanwhile.",
     )
 
 

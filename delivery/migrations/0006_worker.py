@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                     "clock_ahead_seconds",
                     models.FloatField(help_text="Its host's clock against the database's."),
                 ),
+                ("idle_seconds", models.FloatField(help_text="Since it last received a message, when it was seen.")),
                 ("started_at", models.DateTimeField()),
                 ("seen_at", models.DateTimeField()),
             ],

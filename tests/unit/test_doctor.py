@@ -89,8 +89,12 @@ def test_what_a_broker_refuses_to_say_is_a_warning_that_says_so() -> None:
     assert all("could not be read" in found[id_].what for id_ in unread)
 
 
-def a_worker(name: str = "worker-1@host", queues: str = "first retry", ahead: float = 0.0) -> Worker:
-    return Worker(name=name, queues=queues.split(), concurrency=16, clock_ahead_seconds=ahead)
+def a_worker(
+    name: str = "worker-1@host", queues: str = "first retry", ahead: float = 0.0, idle: float = 5.0
+) -> Worker:
+    return Worker(
+        name=name, queues=queues.split(), concurrency=16, clock_ahead_seconds=ahead, idle_seconds=idle
+    )
 
 
 def of_workers(*seen: tuple[Worker, float]) -> dict[str, Finding]:
@@ -128,6 +132,18 @@ def test_a_worker_that_fell_silent_long_ago_is_told_no_more() -> None:
     found = of_workers((a_worker("a"), 1.0), (a_worker("b"), 5 * 3600.0))
 
     assert levels(found) == {Level.OK}
+
+
+@pytest.mark.parametrize(("idle", "other", "told"), [(121, 5, True), (119, 5, False), (500, 500, False)])
+def test_a_worker_that_receives_nothing_while_others_do_is_named(
+    idle: float, other: float, told: bool
+) -> None:
+    deaf, fine = a_worker("worker-1@host", idle=idle), a_worker("worker-2@host", idle=other)
+
+    finding = of_workers((deaf, 1.0), (fine, 1.0))["workers.idle"]
+
+    assert (finding.level is Level.WARNING) == told
+    assert ("worker-1@host" in finding.what) == told
 
 
 def test_a_worker_whose_clock_is_wrong_is_named() -> None:

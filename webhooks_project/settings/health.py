@@ -8,4 +8,6 @@ WORKER_SILENT_SECONDS = env.number("WORKER_SILENT_SECONDS", 30.0, at_least=10.0)
 CANARY_OLD_SECONDS = env.number("CANARY_OLD_SECONDS", 60.0, at_least=20.0)
 DUE_LATE_WARNING_SECONDS = env.number("DUE_LATE_WARNING_SECONDS", 60.0)
 DUE_LATE_ERROR_SECONDS = env.number("DUE_LATE_ERROR_SECONDS", 900.0)
+# Who asks for /metrics says this as `Authorization: Bearer …`; without one there is no such page.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 CLOCK_DIFFERENCE_MAX_SECONDS = env.number("CLOCK_DIFFERENCE_MAX_SECONDS", 5.0, at_least=0.1)

@@ -1,0 +1,96 @@
+"""What stands in the rows, as Prometheus metrics: gauges that any process of the API can answer.
+
+All come from the database and the broker when they are asked for, within the bounds that the
+doctor's looks have, so that several processes never disagree.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from django.conf import settings
+from django.db import connection
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from delivery import presence
+from delivery.broker import BrokerAway, ask
+from delivery.canary import age_seconds
+from delivery.doctor import rows
+from delivery.doctor.bounded import Question
+
+BROKER_MAX_SECONDS = 3.0
+DATABASE_MAX_SECONDS = 5.0
+# However often it is asked for.
+KEPT_SECONDS = 5.0
+
+Samples = Mapping[str, float]
+
+
+class Rows(Collector):
+    """Of the database. Raises what the database raises: a scrape that fails is a metric, too."""
+
+    def collect(self) -> Iterator[Metric]:
+        due = rows.due_by_lane()
+        count = {lane: float(rows) for lane, (rows, _) in due.items()}
+        yield _by("lane", "due_deliveries", "Due and in nobody's hands, up to 10,000.", count)
+        oldest = {lane: seconds for lane, (_, seconds) in due.items()}
+        yield _by("lane", "due_oldest_seconds", "How long the oldest of them has been due.", oldest)
+        yield _by("reason", "held_deliveries", "Wait for a person, up to 10,000.", rows.held_by_reason())
+        yield _one("stuck_deliveries", "Woken up in vain, or left by a worker.", rows.stuck_count())
+        yield _one("disabled_subscriptions", "By the service: gone, or failing.", rows.disabled_count())
+        seen = presence.seen()
+        silent = {worker.name: seconds for worker, seconds in seen}
+        yield _by("worker", "worker_silent_seconds", "Since the worker last said that it lives.", silent)
+        idle = {worker.name: worker.idle_seconds for worker, _ in seen}
+        yield _by("worker", "worker_idle_seconds", "Since the worker last received a message.", idle)
+        yield _one("workers_alive", "Workers that say so.", presence.alive_count())
+        if (age := age_seconds()) is not None:
+            yield _one("canary_age_seconds", "Since a worker last carried out what beat sends.", age)
+
+
+class Broker(Collector):
+    """Of the broker, whose absence is no failure of the scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            facts = ask(settings.BROKER_SOCKET_TIMEOUT_SECONDS)
+        except BrokerAway:
+            yield _one("broker_up", "Does the broker answer?", 0)
+            return
+        yield _one("broker_up", "Does the broker answer?", 1)
+        yield _by("queue", "waiting_messages", "Messages in the broker's queues.", facts.waiting)
+
+
+def _one(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"runhooks_{name}", text, value=value)
+
+
+def _by(label: str, name: str, text: str, samples: Samples) -> Metric:
+    family = GaugeMetricFamily(f"runhooks_{name}", text, labels=[label])
+    for value, number in samples.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _text(collectors: Iterable[Collector]) -> bytes:
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    return generate_latest(registry)
+
+
+def _of_rows() -> bytes:
+    try:
+        return _text([Rows()])
+    finally:
+        connection.close()
+
+
+_rows: Question[bytes] = Question(_of_rows)
+_broker: Question[bytes] = Question(lambda: _text([Broker()]))
+
+
+def page() -> bytes:
+    """The metrics in Prometheus' text format. Raises the database's errors, and TimeoutError."""
+    found = _rows.answer(DATABASE_MAX_SECONDS, kept_seconds=KEPT_SECONDS)
+    return found + _broker.answer(BROKER_MAX_SECONDS, kept_seconds=KEPT_SECONDS)

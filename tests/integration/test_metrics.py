@@ -1,0 +1,82 @@
+"""/metrics: what stands in the rows, for Prometheus."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import Settings
+
+from delivery import metrics, queue
+from delivery.canary import mark_seen
+from delivery.models import Delivery
+from delivery.presence import Presence
+from delivery.states import Lane
+from subscriptions.models import Organization, Subscription
+from tests.integration.test_outbox import happen
+from tests.integration.test_queue import pointed_at, some, valkey
+from tests.integration.test_recorder import move_database_away
+from tests.integration.test_sender import closed_port
+
+TOKEN = {"HTTP_AUTHORIZATION": "Bearer sesame"}
+
+
+@pytest.fixture(autouse=True)
+def asked_anew(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.METRICS_TOKEN = "sesame"
+    monkeypatch.setattr(metrics, "KEPT_SECONDS", 0.0)
+
+
+def samples(client: Client) -> dict[tuple[str, ...], float]:
+    """Value by name and labels."""
+    page = client.get("/metrics", **TOKEN)  # type: ignore[arg-type]
+    assert page.status_code == 200
+    families = text_string_to_metric_families(page.content.decode())
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def test_it_counts_what_waits_and_who_works(
+    client: Client, organization: Organization, subscribe: Callable[..., Subscription]
+) -> None:
+    subscribe()
+    happen(organization)
+    held = happen(organization).deliveries.get()
+    Delivery.objects.filter(pk=held.pk).update(state="held", reason="gone", next_attempt_at=None)
+    Subscription.objects.update(disabled_at=timezone.now(), disabled_reason="gone")
+    mark_seen()
+    Presence("worker-1@host", lambda: ["deliveries.first"], 8).say_if_due()
+
+    with valkey() as broker, pointed_at(broker.url):
+        queue.send(some(Lane.RETRY)[:2])
+        found = samples(client)
+
+    assert found["runhooks_due_deliveries", "first"] == 1
+    assert found["runhooks_due_oldest_seconds", "first"] >= 0
+    assert found["runhooks_held_deliveries", "gone"] == 1
+    assert found["runhooks_disabled_subscriptions",] == 1
+    assert found["runhooks_stuck_deliveries",] == 0
+    assert found["runhooks_workers_alive",] == 1
+    assert found["runhooks_worker_idle_seconds", "worker-1@host"] < 5
+    assert found["runhooks_canary_age_seconds",] < 5
+    assert (found["runhooks_broker_up",], found["runhooks_waiting_messages", "deliveries.retry"]) == (1, 2)
+
+
+def test_a_broker_that_is_away_is_a_metric(client: Client) -> None:
+    with pointed_at(f"redis://127.0.0.1:{closed_port()}/0"):
+        assert samples(client)["runhooks_broker_up",] == 0
+
+
+def test_a_database_that_is_away_fails_the_scrape(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as away:
+        move_database_away(away)
+        assert client.get("/metrics", **TOKEN).status_code == 503  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("token", "said", "status"), [("", "", 404), ("a", "", 401), ("a", "Bearer b", 401)])
+def test_it_is_for_those_who_know_the_token(
+    client: Client, settings: Settings, token: str, said: str, status: int
+) -> None:
+    settings.METRICS_TOKEN = token
+
+    assert client.get("/metrics", HTTP_AUTHORIZATION=said).status_code == status
