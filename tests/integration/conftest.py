@@ -12,15 +12,17 @@ from django.test import Client
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
-from delivery import queue
+from delivery import health, queue
 from delivery.deliver import Again, deliver
 from delivery.models import Delivery
 from delivery.queue import WakeUp
 from delivery.sender import Transport
 from delivery.short_waits import ShortWaits
+from delivery.states import Lane
 from subscriptions import cache, services
 from subscriptions.models import Organization, Scope, Subscription
 from subscriptions.rules import target_rule
+from tests.brokers import Broker, pointed_at, valkey
 from tests.receiver import Receiver
 
 
@@ -71,6 +73,12 @@ def wake_ups(monkeypatch: pytest.MonkeyPatch) -> CollectedWakeUps:
     monkeypatch.setattr(queue, "publisher", lambda: collected)
     cache.clear()
     return collected
+
+
+@pytest.fixture(autouse=True)
+def no_recent_successes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is a new worker process, which has seen no receiver accept anything."""
+    monkeypatch.setattr(health, "_successes", health.RecentSuccesses())
 
 
 @pytest.fixture
@@ -137,3 +145,18 @@ def attempt(transport: Transport) -> Callable[..., Again | None]:
         return deliver(id_, number, transport=transport, short_waits=short_waits)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Broker]:
+    with valkey() as running:
+        yield running
+
+
+@pytest.fixture
+def broker(server: Broker) -> Iterator[Broker]:
+    """A real one, empty, and where Celery's app publishes to."""
+    with pointed_at(server.url):
+        for lane in Lane:
+            server.take_all(lane)
+        yield server

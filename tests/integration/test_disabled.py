@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from delivery import health, hold, services
+from delivery import hold, services
 from delivery.deliver import Again
 from delivery.models import Delivery, Event
 from delivery.recorder import record
@@ -30,12 +30,6 @@ from tests.receiver import Receiver
 
 Subscribe = Callable[..., Subscription]
 Attempting = Callable[..., Again | None]
-
-
-@pytest.fixture(autouse=True)
-def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test is a new worker process."""
-    monkeypatch.setattr(health, "_successes", health.RecentSuccesses())
 
 
 @pytest.fixture

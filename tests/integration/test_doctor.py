@@ -26,26 +26,14 @@ from delivery.models import Canary, Delivery, Worker
 from delivery.presence import Presence
 from delivery.states import State
 from subscriptions.models import Notice, Organization, Subscription
+from tests.brokers import Broker, pointed_at
 from tests.integration.test_health import database_at
 from tests.integration.test_outbox import happen
 from tests.integration.test_queries import fill, plan
-from tests.integration.test_queue import Broker, pointed_at, valkey
 from tests.integration.test_sender import closed_port
 from webhooks_project.celery import app
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Broker]:
-    with valkey() as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Broker) -> Iterator[Broker]:
-    with pointed_at(server.url):
-        yield server
 
 
 @pytest.fixture

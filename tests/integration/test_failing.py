@@ -8,7 +8,6 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from delivery import health
 from delivery.deliver import Again
 from delivery.models import Delivery
 from delivery.states import State
@@ -21,12 +20,6 @@ from tests.receiver import Receiver
 
 Subscribe = Callable[..., Subscription]
 Attempting = Callable[..., Again | None]
-
-
-@pytest.fixture(autouse=True)
-def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test is a new worker process."""
-    monkeypatch.setattr(health, "_successes", health.RecentSuccesses())
 
 
 @pytest.fixture

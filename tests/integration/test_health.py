@@ -19,17 +19,11 @@ from delivery.doctor import readiness
 from delivery.doctor.bounded import Question
 from delivery.models import Canary
 from delivery.presence import Presence
-from tests.integration.test_queue import Broker, pointed_at, valkey
+from tests.brokers import Broker, pointed_at
 from tests.integration.test_sender import closed_port
 
 Json = dict[str, Any]
 PROBE_SECONDS = 3.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Broker]:
-    with valkey() as running:
-        yield running
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from delivery.models import Delivery
 from delivery.presence import Presence
 from delivery.states import Lane
 from subscriptions.models import Organization, Subscription
+from tests.brokers import pointed_at, some, valkey
 from tests.integration.test_outbox import happen
-from tests.integration.test_queue import pointed_at, some, valkey
 from tests.integration.test_recorder import move_database_away
 from tests.integration.test_sender import closed_port
 

@@ -1,7 +1,7 @@
 """The requeuer: what was lost is nudged again, what only waits its turn does not multiply."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -20,26 +20,12 @@ from delivery.queue import WakeUp
 from delivery.requeue import LOST, mark_due, requeue_once
 from delivery.states import Lane, State
 from subscriptions.models import Organization, Subscription
+from tests.brokers import Broker, pointed_at, some
 from tests.integration.test_claim import claimed_from
 from tests.integration.test_outbox import happen
-from tests.integration.test_queue import Broker, pointed_at, some, valkey
 from tests.integration.test_sender import closed_port
 
 Make = Callable[..., list[Delivery]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Broker]:
-    with valkey() as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Broker) -> Iterator[Broker]:
-    with pointed_at(server.url):
-        for lane in Lane:
-            server.take_all(lane)
-        yield server
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from delivery.sender import Answer, NoAnswer, Transport, connections
 from delivery.states import ErrorClass, Lane
 from subscriptions.addresses import TargetRule
 from subscriptions.models import Organization, Subscription
+from tests.brokers import pointed_at, valkey
 from tests.integration.test_outbox import happen
-from tests.integration.test_queue import pointed_at, valkey
 from tests.integration.test_sender import (
     CHUNKED,
     MOVED,
