@@ -4,12 +4,18 @@ A request that is on its way at that moment is not recalled: if the receiver acc
 recorder turns the delivery into a delivered one, for that is what happened.
 """
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
 from delivery.states import ErrorClass
+from subscriptions.models import Subscription
+
+CHUNK_ROWS = 5_000
+LATELY = timedelta(days=1)
 
 STOPPED_COLUMNS = (
     "d.id, d.organization_id, d.subscription_id, d.event_id, d.url, d.attempts, d.is_test"  # of a `d`
@@ -44,8 +50,38 @@ MESSAGES = {
 
 
 def cancel_of_subscription(subscription_id: int, reason: str) -> int:
-    """Everything that still waits for the subscription; returns how many."""
-    return _cancel("d.subscription_id = %(subscription_id)s", reason, subscription_id=subscription_id)
+    """What still waits for the subscription, up to CHUNK_ROWS; returns how many.
+
+    A caller's transaction and its locks must not last as long as a backlog is large: beat has the
+    rest done (`finish_stopped`), and a worker that gets hold of one before sends nothing.
+    """
+    some = (
+        "d.id IN (SELECT id FROM delivery_delivery WHERE subscription_id = %(subscription_id)s "
+        "AND finished_at IS NULL LIMIT %(rows)s)"
+    )
+    return _cancel(some, reason, subscription_id=subscription_id, rows=CHUNK_ROWS)
+
+
+def finish_stopped() -> int:
+    """Cancel what is left of those that were deactivated or deleted lately; returns how many."""
+    lately = timezone.now() - LATELY
+    stopped = Subscription.objects.filter(is_active=False, updated_at__gt=lately)
+    return sum(_finish(id_) for id_ in stopped.values_list("pk", flat=True))
+
+
+def _finish(subscription_id: int) -> int:
+    cancelled = 0
+    while True:
+        with transaction.atomic():
+            # The subscription's lock first, as everywhere; its owner may want it back by now.
+            row = Subscription.objects.select_for_update().get(pk=subscription_id)
+            if row.is_active:
+                return cancelled
+            reason = "subscription_deleted" if row.deleted_at else "subscription_deactivated"
+            chunk = cancel_of_subscription(subscription_id, reason)
+        cancelled += chunk
+        if chunk < CHUNK_ROWS:
+            return cancelled
 
 
 def cancel_one(delivery_id: UUID, reason: str) -> bool:

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from delivery import selectors
-from delivery.cancel import LOG_STOPPED, STOPPED_COLUMNS, cancel_held_before
+from delivery.cancel import CHUNK_ROWS, LOG_STOPPED, STOPPED_COLUMNS, cancel_held_before
 from delivery.claim import Claimed
 from delivery.models import Delivery
 from delivery.recorder import postpone
@@ -25,7 +25,6 @@ from webhooks_project.errors import Conflict
 
 SUBSCRIPTION_DISABLED = "subscription_disabled"
 WORKER_LOST = "worker_lost"
-CHUNK_ROWS = 5000
 
 # What is on its way right now is left to its own record, or to the next claim if there is none.
 HOLD = """
@@ -54,14 +53,22 @@ WHERE id IN (
 
 
 def hold_waiting(subscription_id: int) -> int:
-    """Everything that still waits for a subscription that was just disabled; returns how many."""
+    """What still waits for a subscription that was just disabled, up to CHUNK_ROWS; returns how many.
+
+    The rest is held when it is due, by the worker that finds it: a large backlog must not keep the
+    subscription locked.
+    """
     return _execute(
         HOLD.format(
-            condition="d.subscription_id = %(subscription_id)s AND NOT d.is_test "
-            "AND (d.lease_until IS NULL OR d.lease_until <= now())"
+            condition="""d.id IN (
+                SELECT id FROM delivery_delivery
+                WHERE subscription_id = %(subscription_id)s AND finished_at IS NULL AND state <> 'held'
+                  AND NOT is_test AND (lease_until IS NULL OR lease_until <= now())
+                LIMIT %(rows)s)"""
         ),
         reason=SUBSCRIPTION_DISABLED,
         subscription_id=subscription_id,
+        rows=CHUNK_ROWS,
     )
 
 

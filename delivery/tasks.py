@@ -8,7 +8,7 @@ from celery import Task, shared_task
 from celery.exceptions import Reject
 from django.db import close_old_connections
 
-from delivery import hold, worker
+from delivery import cancel, hold, worker
 from delivery.canary import mark_seen
 from delivery.database import DATABASE_AWAY
 from delivery.deliver import deliver as deliver_once
@@ -59,6 +59,13 @@ def cancel_forgotten() -> None:
     """Held deliveries that nobody recovered in time."""
     close_old_connections()
     hold.cancel_forgotten()
+
+
+@shared_task(name="delivery.tasks.finish_stopped")
+def finish_stopped() -> None:
+    """The rest of what waits for subscriptions that their owners stopped."""
+    close_old_connections()
+    cancel.finish_stopped()
 
 
 @shared_task(name="delivery.tasks.canary")

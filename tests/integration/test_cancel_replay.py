@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from delivery import services
+from delivery import cancel, services
 from delivery.deliver import Again
 from delivery.models import Attempt, Delivery
 from delivery.recorder import record
@@ -84,6 +84,29 @@ def test_what_has_ended_cannot_be_cancelled(
 
     assert refused.value.error_code == "delivery_ended"
     assert not Attempt.objects.exists()
+
+
+@pytest.mark.parametrize("wanted_back", [False, True])
+def test_of_a_large_backlog_the_beginning_is_cancelled_at_once_and_the_rest_soon(
+    organization: Organization,
+    subscription: Subscription,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted_back: bool,
+) -> None:
+    monkeypatch.setattr(cancel, "CHUNK_ROWS", 2)
+    for _ in range(5):
+        happen(organization)
+
+    for is_active in (False, True) if wanted_back else (False,):
+        subscription_update(
+            organization=organization, subscription_id=subscription.pk, values={"is_active": is_active}
+        )
+    at_once = Delivery.objects.filter(state=State.CANCELLED).count()
+
+    assert (at_once, cancel.finish_stopped()) == (2, 0 if wanted_back else 3)
+    left = Delivery.objects.exclude(state=State.CANCELLED)
+    assert left.count() == (3 if wanted_back else 0)
+    assert {d.reason for d in Delivery.objects.filter(state=State.CANCELLED)} == {"subscription_deactivated"}
 
 
 def test_a_held_delivery_can_be_cancelled(organization: Organization, delivery: Delivery) -> None:

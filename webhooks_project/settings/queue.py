@@ -62,6 +62,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 30, "queue": "maintenance"},
     },
+    "stopped": {
+        "task": "delivery.tasks.finish_stopped",
+        "schedule": timedelta(seconds=30),
+        "options": {"expires": 30, "queue": "maintenance"},
+    },
     "held": {
         "task": "delivery.tasks.cancel_forgotten",
         "schedule": timedelta(hours=1),
