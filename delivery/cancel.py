@@ -89,13 +89,14 @@ def cancel_one(delivery_id: UUID, reason: str) -> bool:
     return _cancel("d.id = %(delivery_id)s", reason, delivery_id=delivery_id) == 1
 
 
-def cancel_held_before(before: UUID, *, rows: int) -> int:
-    """Held deliveries with keys below `before`, at most so many; returns how many there were."""
-    oldest = (
-        "d.id IN (SELECT id FROM delivery_delivery WHERE state = 'held' AND id < %(before)s "
-        "ORDER BY id LIMIT %(rows)s FOR UPDATE SKIP LOCKED)"
+def cancel_held_for(days: float, *, rows: int) -> int:
+    """What has been held for so many days, at most so many; returns how many there were."""
+    longest = (
+        "d.id IN (SELECT id FROM delivery_delivery WHERE state = 'held' "
+        "AND held_at <= now() - interval '1 day' * %(days)s ORDER BY held_at LIMIT %(rows)s "
+        "FOR UPDATE SKIP LOCKED)"
     )
-    return _cancel(oldest, "held_too_long", before=before, rows=rows)
+    return _cancel(longest, "held_too_long", days=days, rows=rows)
 
 
 def _cancel(condition: str, reason: str, **parameters: Any) -> int:

@@ -15,6 +15,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+SUSPECTS_SPREAD_SECONDS = 30.0
+
 CLAIM = """
 WITH claimed AS (
     UPDATE delivery_delivery AS d
@@ -23,7 +25,9 @@ WITH claimed AS (
         lease_until = now() + interval '1 second' * (%(margin)s + coalesce(
             (d.callback ->> 'timeout_seconds')::float8,
             (SELECT s.timeout_seconds FROM subscriptions_subscription s WHERE s.id = d.subscription_id),
-            %(timeout)s))
+            %(timeout)s)
+            -- A suspect comes back at a moment of its own, so that it ends nobody else's worker again.
+            + CASE WHEN d.claims_lost > 0 THEN random() * %(spread)s ELSE 0 END)
     WHERE d.id = %(id)s
       AND d.attempts = %(attempt)s - 1
       AND d.finished_at IS NULL
@@ -81,6 +85,7 @@ def claim(delivery_id: UUID, attempt: int) -> Claimed | None:
         "attempt": attempt,
         "margin": settings.DELIVERY_LEASE_MARGIN_SECONDS,
         "timeout": settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
+        "spread": SUSPECTS_SPREAD_SECONDS,
     }
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, parameters)

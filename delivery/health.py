@@ -55,8 +55,9 @@ MESSAGES = {
 MAIL = """\
 Your webhook {it.name!r} (id {it.pk}, {it.url}) was disabled: {what}.
 
-What happens from now on is kept for {days} days. When the receiver is well again, set is_active to true
-(PATCH /v1/webhooks/{it.pk}) and ask for what was kept (POST /v1/webhooks/{it.pk}/recover).
+What still waits for it and what happens from now on is kept for {days} days. When the receiver is well again,
+set is_active to true (PATCH /v1/webhooks/{it.pk}) and ask for what was kept:
+POST /v1/webhooks/{it.pk}/recover with {{"since": "{it.disabled_at:%Y-%m-%dT%H:%M:%SZ}"}}.
 """
 
 

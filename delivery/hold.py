@@ -4,21 +4,19 @@ Held rows have no next attempt, so neither a claim nor the requeuer sees them. A
 orders what is held against what is recovered: nothing becomes held unseen by a recovery after it.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.utils import timezone
 
 from delivery import selectors
-from delivery.cancel import CHUNK_ROWS, LOG_STOPPED, STOPPED_COLUMNS, cancel_held_before
+from delivery.cancel import CHUNK_ROWS, LOG_STOPPED, STOPPED_COLUMNS, cancel_held_for
 from delivery.claim import Claimed
 from delivery.models import Delivery
 from delivery.recorder import postpone
 from delivery.states import ErrorClass
-from subscriptions.ids import first_uuid7
 from subscriptions.models import Organization
 from subscriptions.selectors import still_disabled, subscription_get
 from webhooks_project.errors import Conflict
@@ -29,7 +27,8 @@ WORKER_LOST = "worker_lost"
 # What is on its way right now is left to its own record, or to the next claim if there is none.
 HOLD = """
 UPDATE delivery_delivery AS d
-SET state = 'held', reason = %(reason)s, next_attempt_at = NULL, nudged_at = NULL, lease_until = NULL
+SET state = 'held', held_at = now(), reason = %(reason)s, lease_until = NULL,
+    next_attempt_at = NULL, nudged_at = NULL
 WHERE d.finished_at IS NULL AND d.state <> 'held' AND {condition}
 """
 
@@ -44,10 +43,10 @@ WITH stopped AS (
 RECOVER = """
 UPDATE delivery_delivery
 SET state = CASE WHEN attempts = 0 THEN 'pending' ELSE 'waiting' END, reason = 'recovered', lane = 'replay',
-    next_attempt_at = now(), nudged_at = NULL, nudges = 0, claims_lost = 0
+    next_attempt_at = now(), held_at = NULL, nudged_at = NULL, nudges = 0, claims_lost = 0
 WHERE id IN (
     SELECT id FROM delivery_delivery WHERE state = 'held' AND finished_at IS NULL AND {condition}
-    ORDER BY id LIMIT %(rows)s FOR UPDATE
+    ORDER BY held_at LIMIT %(rows)s FOR UPDATE
 )
 """
 
@@ -100,12 +99,13 @@ def park(claimed: Claimed) -> None:
 
 
 def recover(*, organization: Organization, subscription_id: int, since: datetime) -> int:
-    """What was held for the subscription and is not older than `since` goes out; returns how many.
+    """What was held for the subscription at `since` or later goes out; returns how many.
 
-    In chunks that commit on their own: a call that breaks off can be repeated. Raises NotFound, and
+    What was parked because it ended its workers stays: that is looked at one by one. The rest goes
+    in chunks that commit on their own: a call that breaks off can be repeated. Raises NotFound, and
     Conflict while the subscription is disabled.
     """
-    condition = "subscription_id = %(subscription_id)s AND created_at >= %(since)s"
+    condition = "subscription_id = %(subscription_id)s AND held_at >= %(since)s AND reason <> %(parked)s"
     recovered = 0
     while True:
         with transaction.atomic():
@@ -116,6 +116,7 @@ def recover(*, organization: Organization, subscription_id: int, since: datetime
                 RECOVER.format(condition=condition),
                 subscription_id=subscription_id,
                 since=since,
+                parked=WORKER_LOST,
                 rows=CHUNK_ROWS,
             )
         recovered += chunk
@@ -143,10 +144,8 @@ def _refuse_while_disabled(organization: Organization, subscription_id: int) -> 
 
 def cancel_forgotten() -> int:
     """Nobody recovered them within the retention (DELIVERY_HELD_RETENTION_DAYS): cancelled, and logged."""
-    horizon = timezone.now() - timedelta(days=settings.DELIVERY_HELD_RETENTION_DAYS)
-    before = first_uuid7(int(horizon.timestamp() * 1000))
     cancelled = 0
-    while chunk := cancel_held_before(before, rows=CHUNK_ROWS):
+    while chunk := cancel_held_for(settings.DELIVERY_HELD_RETENTION_DAYS, rows=CHUNK_ROWS):
         cancelled += chunk
     return cancelled
 

@@ -110,6 +110,7 @@ class Delivery(models.Model):
     last_status_code = models.PositiveSmallIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    held_at = models.DateTimeField(null=True, blank=True, help_text="Since when it waits for a person.")
     finished_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     claim_number = models.PositiveIntegerField(default=0, help_text="The fence: raised by every claim.")
@@ -145,7 +146,7 @@ class Delivery(models.Model):
             ),
             # delivery/hold.py: recovered by subscription or ended by age, and counted. A claim changes
             # no state, so it stays a heap-only update.
-            models.Index(fields=["id"], name="delivery_held", condition=Q(state="held")),
+            models.Index(fields=["held_at"], name="delivery_held", condition=Q(state="held")),
             # delivery/selectors.py deliveries(): an organization's list, newest first.
             models.Index(F("organization"), F("id").desc(), name="delivery_listed"),
             # The same for one subscription, in the admin and for replays.

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from delivery import formats
 from delivery.callbacks import Callback
@@ -23,6 +24,7 @@ EVENT_ID_PREFIX = "evt_"
 HELD: dict[str, Any] = {
     "state": State.HELD,
     "reason": "subscription_disabled",
+    "held_at": Now(),
     "next_attempt_at": None,
     "nudged_at": None,
 }

@@ -41,6 +41,7 @@ WITH recorded AS (
         -- A retry inside Celery comes back by itself; any other wait has told nobody yet.
         nudged_at = CASE WHEN %(in_celery)s THEN now() + interval '1 second' * %(delay)s END,
         nudges = 0,
+        held_at = CASE WHEN d.finished_at IS NULL AND %(state)s = 'held' THEN now() END,
         lane = CASE WHEN %(ended)s OR d.lane = 'replay' THEN d.lane ELSE 'retry' END
     WHERE d.id = %(delivery_id)s
       AND d.claim_number = %(claim_number)s

@@ -2,6 +2,7 @@
 
 A row is nudged when it is due by the database's clock, nobody holds a live lease, and
 - nobody was ever told (a long wait that is over), or
+- a worker took it and ended, which its lease shows by being over, or
 - it was told a grace period ago and its lane is empty: that message was lost, or
 - it was told 30 s ago (then 60, 120, … after each nudge) and its lane holds fewer messages than
   there are rows which wait for one. No more are published than are missing, so 100,000 rows that
@@ -11,23 +12,21 @@ A row is nudged when it is due by the database's clock, nobody holds a live leas
 import time
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
 from delivery import queue
-from delivery.queue import lane_depths
+from delivery.queue import WakeUp, lane_depths
 from delivery.states import Lane
 
-# Batches are marked one after another; a key of our own in PostgreSQL's space of advisory locks.
-ADVISORY_LOCK = 7_205_018
 DOUBLINGS_MAX = 10
 
 IS_DUE = """finished_at IS NULL AND lane = %(lane)s AND next_attempt_at <= now()
       AND (lease_until IS NULL OR lease_until <= now())"""
 
-UNTOLD = "nudged_at IS NULL"
+# Told to nobody; or claimed since it was told, and the lease is over: its worker ended.
+UNTOLD = "(nudged_at IS NULL OR nudged_at <= lease_until)"
 # Of those that were marked in this very look, which may take longer than the grace, none is lost.
 LOST = f"({UNTOLD} OR nudged_at <= now() - interval '1 second' * (%(grace)s + %(look)s))"
 OVERDUE = """nudged_at <= now() - interval '1 second' * %(backoff)s * 2 ^ least(nudges, %(doublings)s)"""
@@ -40,9 +39,12 @@ WITH due AS (
     LIMIT %(rows)s
     FOR UPDATE SKIP LOCKED
 )
-UPDATE delivery_delivery AS d SET nudged_at = now(), nudges = least(d.nudges + 1, 1000)
+UPDATE delivery_delivery AS d
+SET nudged_at = now(), nudges = least(d.nudges + 1, 1000),
+    -- What a worker left behind goes with the retries: it must not queue behind a backlog again.
+    lane = CASE WHEN d.claims_lost > 0 AND d.lane = 'first' THEN 'retry' ELSE d.lane END
 FROM due WHERE d.id = due.id
-RETURNING d.id, d.attempts + 1
+RETURNING d.id, d.attempts + 1, d.lane
 """
 
 IS_ANY_OVERDUE = f"SELECT EXISTS (SELECT 1 FROM delivery_delivery WHERE {IS_DUE} AND {OVERDUE})"
@@ -69,14 +71,14 @@ def requeue_once(*, thorough: bool = True) -> int:
     for lane, depth in depths.items():
         condition = UNTOLD if depth else LOST
         while due := mark_due(lane, condition, look_began=began):
-            if not _send(lane, due):
+            if not queue.send(due):
                 return published
             published += len(due)
             if len(due) < settings.REQUEUE_BATCH_ROWS:
                 break
         if depth and thorough and (missing := missing_messages(lane, depth)):
             due = mark_due(lane, OVERDUE, look_began=began, rows=missing)
-            if due and not _send(lane, due):
+            if due and not queue.send(due):
                 return published
             published += len(due)
     return published
@@ -93,16 +95,13 @@ def missing_messages(lane: Lane, depth: int) -> int:
         return max(0, int(cursor.fetchone()[0]) - depth)
 
 
-def mark_due(
-    lane: Lane, condition: str, *, look_began: float, rows: int | None = None
-) -> Sequence[tuple[UUID, int]]:
-    """Rows of the lane that need a nudge, marked as nudged now; at most `rows`, else one batch."""
+def mark_due(lane: Lane, condition: str, *, look_began: float, rows: int | None = None) -> Sequence[WakeUp]:
+    """Wake-ups for rows of the lane that need one, marked as nudged now; at most `rows`, else one batch."""
     parameters = _parameters(lane, rows or settings.REQUEUE_BATCH_ROWS)
     parameters["look"] = time.monotonic() - look_began
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+    with connection.cursor() as cursor:
         cursor.execute(MARK.format(condition=condition), parameters)
-        return [(id_, attempt) for id_, attempt in cursor.fetchall()]
+        return [WakeUp(id_, attempt, Lane(own)) for id_, attempt, own in cursor.fetchall()]
 
 
 def _parameters(lane: Lane, rows: int) -> dict[str, Any]:
@@ -113,7 +112,3 @@ def _parameters(lane: Lane, rows: int) -> dict[str, Any]:
         "doublings": DOUBLINGS_MAX,
         "rows": rows,
     }
-
-
-def _send(lane: Lane, due: Sequence[tuple[UUID, int]]) -> bool:
-    return queue.send([queue.WakeUp(id_, attempt, lane) for id_, attempt in due])

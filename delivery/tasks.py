@@ -1,6 +1,7 @@
 """The only receiver of messages. Thin doors: the work is in plain functions that tests call directly."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.db import close_old_connections
 
 from delivery import cancel, hold, worker
 from delivery.canary import mark_seen
-from delivery.database import DATABASE_AWAY
+from delivery.database import DATABASE_AWAY, on_live_connection
 from delivery.deliver import deliver as deliver_once
 from subscriptions import notices
 
@@ -50,32 +51,34 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
 @shared_task(name="delivery.tasks.send_notices")
 def send_notices() -> None:
     """Mails to organizations, such as of a disabled subscription."""
-    close_old_connections()
-    notices.send_due()
+    _maintain(notices.send_due)
 
 
 @shared_task(name="delivery.tasks.cancel_forgotten")
 def cancel_forgotten() -> None:
     """Held deliveries that nobody recovered in time."""
-    close_old_connections()
-    hold.cancel_forgotten()
+    _maintain(hold.cancel_forgotten)
 
 
 @shared_task(name="delivery.tasks.finish_stopped")
 def finish_stopped() -> None:
     """The rest of what waits for subscriptions that their owners stopped."""
-    close_old_connections()
-    cancel.finish_stopped()
+    _maintain(cancel.finish_stopped)
 
 
 @shared_task(name="delivery.tasks.canary")
 def canary() -> None:
     """Proof that the chain from beat over the broker to a worker and the database is alive."""
+    _maintain(mark_seen)
+
+
+def _maintain(work: Callable[[], object]) -> None:
+    """Do what beat asks for; while the database is away the next round does it."""
     close_old_connections()
     try:
-        mark_seen()
+        on_live_connection(work)
     except DATABASE_AWAY as error:
-        logger.warning("canary not recorded: database away error=%s", _line(error))
+        logger.warning("left to the next round: database away error=%s", _line(error))
 
 
 def _line(error: Exception) -> str:

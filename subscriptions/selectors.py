@@ -17,9 +17,13 @@ def of_organization(organization: Organization) -> QuerySet[Subscription]:
     )
 
 
-def subscription_get(organization: Organization, subscription_id: int, *, lock: bool = False) -> Subscription:
+def subscription_get(
+    organization: Organization, subscription_id: int, *, lock: bool = False, also_deleted: bool = False
+) -> Subscription:
     """Raises NotFound, also for what belongs to another organization."""
-    rows = of_organization(organization)
+    rows = Subscription.objects.filter(organization=organization)
+    if not also_deleted:
+        rows = rows.filter(deleted_at=None)
     if lock:
         rows = rows.select_for_update()
     subscription = rows.filter(id=subscription_id).first()

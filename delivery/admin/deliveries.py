@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
 
-from delivery import services
+from delivery import hold, services
 from delivery.admin import shown
 from delivery.admin.filters import CreatedFilter, StateFilter, search_deliveries
 from delivery.models import Delivery
@@ -35,8 +35,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
         "Exact id of a delivery, event, run or subscription, a webhook-id, or the beginning of the URL."
     )
     ordering = ("-id",)
-    actions = ("replay", "cancel")
-    page_actions = ("replay", "cancel")
+    actions = ("replay", "cancel", "recover")
+    page_actions = ("replay", "cancel", "recover")
     change_form_template = "admin/delivery/delivery/change_form.html"
     change_list_template = "admin/delivery/delivery/change_list.html"
     fieldsets = (
@@ -132,3 +132,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
             services.cancel(organization=delivery.organization, delivery_id=delivery.id)
 
         self.do_each(request, self.bounded(request, queryset), work, "Cancelled")
+
+    @admin.action(description="Send what is held", permissions=["operate"])
+    def recover(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        def work(delivery: Delivery) -> None:
+            hold.recover_one(organization=delivery.organization, delivery_id=delivery.id)
+
+        self.do_each(request, self.bounded(request, queryset), work, "Sent on their way")

@@ -30,8 +30,8 @@ class SubscriptionLogsViewSet(OrganizationViewSet):
 
     @extend_schema(parameters=[*PAGING, EVENT_TYPE], responses=page_of("logs", shapes.LogOutput))
     def logs(self, request: Request, subscription_id: int) -> Response:
-        """Every attempt for one subscription, retries included, newest first."""
-        subscription = subscription_get(self.organization, subscription_id)
+        """Every attempt for one subscription, retries included, newest first; also after it was deleted."""
+        subscription = subscription_get(self.organization, subscription_id, also_deleted=True)
         rows = selectors.attempts(self.organization).filter(subscription_id=subscription.pk)
         return page(request, "logs", self._filtered(rows), shapes.LogOutput)
 

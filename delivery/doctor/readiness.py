@@ -56,6 +56,8 @@ def readiness(exclude: Collection[str] = ()) -> tuple[bool, dict[str, Any]]:
     answer["worker_seen_seconds_ago"] = None if age is None else round(age, 1)
     if workers is not None and (age is None or age > settings.CANARY_OLD_SECONDS):
         wrong["workers"] = "beat.canary"
+    if workers == 0:
+        wrong["workers"] = "workers.alive"
     answer["problems"] = [id_ for part, id_ in wrong.items() if part not in exclude]
     answer["status"] = "unavailable" if answer["problems"] else "ok"
     return not answer["problems"], answer

@@ -139,7 +139,7 @@ def held() -> Iterator[Finding]:
         yield warning(
             "deliveries.parked",
             f"{counted(parked, 'delivery was', 'deliveries were')} parked: workers ended while they sent it",
-            "Look at the log of those workers (memory?), then recover or cancel the deliveries.",
+            "See the log of those workers (memory?); then select them in the admin: send, or cancel.",
         )
     else:
         yield ok("deliveries.parked", "none is parked")

@@ -11,4 +11,9 @@ class Migration(migrations.Migration):
             name="claims_lost",
             field=models.PositiveSmallIntegerField(db_default=0, default=0),
         ),
+        migrations.AddField(
+            model_name="delivery",
+            name="held_at",
+            field=models.DateTimeField(blank=True, help_text="Since when it waits for a person.", null=True),
+        ),
     ]

@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
     operations = [
         AddIndexConcurrently(
             model_name="delivery",
-            index=models.Index(condition=models.Q(("state", "held")), fields=["id"], name="delivery_held"),
+            index=models.Index(condition=models.Q(("state", "held")), fields=["held_at"], name="delivery_held"),
         ),
     ]

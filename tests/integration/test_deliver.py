@@ -26,6 +26,7 @@ from delivery.states import Lane, State
 from subscriptions import services
 from subscriptions.models import Organization, Subscription
 from tests.integration.test_outbox import CALLBACK, happen
+from tests.integration.test_recorder import terminate_own_connection
 from tests.integration.test_sender import closed_port
 from tests.receiver import Received, Receiver, Reply
 
@@ -353,3 +354,13 @@ def test_a_worker_whose_clock_is_ahead_sends_nothing_early(here: Here) -> None:
         here.attempt(delivery)
 
     assert here.receiver.requests == []
+
+
+def test_a_connection_that_was_cut_costs_no_attempt(here: Here) -> None:
+    delivery = here.delivery()
+    terminate_own_connection()
+
+    here.attempt(delivery)
+
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, len(here.receiver.requests)) == (State.DELIVERED, 1, 1)

@@ -238,7 +238,7 @@ def test_it_is_recovered_from_a_given_time_on(
     receiver: Receiver,
 ) -> None:
     old, new = (happen(organization).deliveries.get() for _ in range(2))
-    Delivery.objects.filter(pk=old.pk).update(created_at=Now() - timedelta(days=2))
+    Delivery.objects.filter(pk=old.pk).update(held_at=Now() - timedelta(days=2))
     enable(api, disabled)
 
     recovered = recover(api, disabled, timezone.now() - timedelta(days=1))
@@ -322,7 +322,11 @@ def test_what_nobody_recovers_within_the_retention_is_cancelled_and_logged(
     assert young.attempt_log.get().error_message.startswith("Cancelled: held longer")
 
 
-def test_what_is_younger_than_the_retention_stays(organization: Organization, disabled: Subscription) -> None:
+def test_what_is_held_for_less_than_the_retention_stays_however_old_it_is(
+    organization: Organization, disabled: Subscription
+) -> None:
+    Delivery.objects.update(created_at=Now() - timedelta(days=60))
+
     assert hold.cancel_forgotten() == 0
     assert Delivery.objects.get().state == State.HELD
 

@@ -154,8 +154,9 @@ def test_a_delivery_that_ends_its_workers_is_parked_after_five_and_can_be_recove
     receiver: Receiver,
 ) -> None:
     delivery = happen(organization).deliveries.get()
+    leases = []
     for _ in range(5):
-        claimed_from(delivery)
+        leases.append(claimed_from(delivery).lease_seconds)
         expire_lease(delivery)
 
     attempt(delivery)
@@ -164,6 +165,10 @@ def test_a_delivery_that_ends_its_workers_is_parked_after_five_and_can_be_recove
     assert (delivery.state, delivery.reason) == (State.HELD, "worker_lost")
     assert delivery.attempt_log.get().error_message.startswith("Parked: 5 workers in a row")
     assert receiver.requests == []
+    # Each time at a moment of its own, so that it does not end the same others again.
+    assert leases[0] == pytest.approx(20)
+    assert len(set(leases)) == 5
+    assert recover_all(api, subscription) == 0
     answer(api.post(f"/v1/deliveries/{delivery.pk}/recover"))
     attempt(delivery)
     delivery.refresh_from_db()
@@ -184,3 +189,8 @@ def test_a_recorded_attempt_clears_the_count_of_lost_claims(
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.claims_lost) == (State.WAITING, 0)
+
+
+def recover_all(api: APIClient, subscription: Subscription) -> int:
+    path = f"/v1/webhooks/{subscription.pk}/recover"
+    return int(answer(api.post(path, {"since": "2026-01-01T00:00:00Z"}))["recovered"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.db.models.functions import Now
 
 from delivery import health, hold, services
 from delivery.models import Delivery
@@ -118,7 +119,7 @@ def test_recovering_all_while_its_owner_deactivates_deadlocks_nobody(
     deliveries = [happen(organization).deliveries.get() for _ in range(3)]
     # In the table the youngest now comes first; a recovery begins with the oldest.
     for one in reversed(deliveries):
-        Delivery.objects.filter(pk=one.pk).update(state=State.HELD, next_attempt_at=None)
+        Delivery.objects.filter(pk=one.pk).update(state=State.HELD, held_at=Now(), next_attempt_at=None)
 
     with ThreadPoolExecutor(2) as pool, transaction.atomic():
         Delivery.objects.select_for_update().get(pk=deliveries[1].pk)

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -21,7 +22,6 @@ from delivery.replays.plan import NewReplay
 from delivery.replays.services import replay_create
 from runs.states import Move
 from runs.transitions import Report, report_run
-from subscriptions.ids import first_uuid7
 from subscriptions.models import Organization, Subscription
 from tests.integration.test_outbox import CALLBACK, happen, running_run
 from tests.receiver import Receiver
@@ -179,7 +179,7 @@ def test_large_tables_are_read_by_the_indexes_made_for_it(organization: Organiza
     }
     stop = cancel.CANCEL.replace("{condition}", "d.subscription_id = %(subscription_id)s")
     stopped = {"reason": "r", "message": "m", "error_class": "cancelled", "subscription_id": 6}
-    held = Delivery.objects.filter(state="held", id__lt=first_uuid7(10**12)).order_by("id")
+    held = Delivery.objects.filter(state="held", held_at__lt=Now()).order_by("held_at")
 
     plans = {
         "delivery_due": plan(requeue.MARK.format(condition=requeue.LOST), due | {"look": 0.0}),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -141,6 +142,31 @@ def test_rows_that_all_have_a_message_are_not_nudged_however_long_they_wait(
     for _ in range(20):
         age_nudges(60)
         assert requeue_once() == 0
+
+
+def test_what_a_worker_left_behind_passes_the_backlog_as_soon_as_its_lease_is_over(
+    broker: Broker, deliveries: Make
+) -> None:
+    queue.send(some(Lane.FIRST))
+    (left,) = deliveries()
+    claimed_from(left)
+    Delivery.objects.update(lease_until=Now() - timedelta(seconds=1))
+
+    assert (requeue_once(), requeue_once()) == (1, 0)
+
+    assert set(broker.wake_ups(Lane.RETRY)) == ids([left])
+
+
+def test_a_requeuer_that_was_stopped_in_mid_work_holds_no_other_up(broker: Broker, deliveries: Make) -> None:
+    deliveries(3)
+    with closing(connection.copy()) as stopped, stopped.cursor() as cursor:
+        stopped.set_autocommit(False)
+        parameters: dict[str, Any] = {"lane": "first", "grace": 2.0, "look": 0.0, "rows": 1}
+        cursor.execute(requeue.MARK.format(condition=LOST), parameters)
+
+        assert requeue_once() == 2
+
+        stopped.rollback()
 
 
 def test_a_look_that_is_not_thorough_counts_nothing(broker: Broker, deliveries: Make) -> None:
@@ -286,7 +312,7 @@ def test_a_mark_says_when_and_how_often(deliveries: Make) -> None:
     marked = mark_due(Lane.FIRST, LOST, look_began=time.monotonic())
 
     delivery.refresh_from_db()
-    assert marked == [(delivery.id, 1)]
+    assert marked == [(delivery.id, 1, Lane.FIRST)]
     assert delivery.nudges == 3
     assert delivery.nudged_at is not None
     assert timezone.now() - delivery.nudged_at < timedelta(seconds=5)

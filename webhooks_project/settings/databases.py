@@ -16,7 +16,15 @@ DATABASES = {
         conn_max_age=env.integer("DATABASE_CONNECTION_MAX_AGE_SECONDS", 600),
     )
 }
-DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+# A process that is stopped or whose host vanished in the middle of a transaction holds locks for so long
+# at the most; none of ours idles in a transaction for more than milliseconds. 0: as the server has it.
+DATABASE_IDLE_TRANSACTION_MAX_SECONDS = env.integer("DATABASE_IDLE_TRANSACTION_MAX_SECONDS", 30)
+OPTIONS = DATABASES["default"].setdefault("OPTIONS", {})
+OPTIONS.setdefault("connect_timeout", 5)
+if DATABASE_IDLE_TRANSACTION_MAX_SECONDS:
+    OPTIONS.setdefault(
+        "options", f"-c idle_in_transaction_session_timeout={DATABASE_IDLE_TRANSACTION_MAX_SECONDS}s"
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
