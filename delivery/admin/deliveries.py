@@ -45,7 +45,14 @@ class DeliveryAdmin(ReadOnlyAdmin):
             {
                 "fields": (
                     *("id", "state_and_reason", "event", "organization", "subscription", "url", "webhook_id"),
-                    *("attempts", "last_status_code", "next_attempt_at", "created_at", "finished_at"),
+                    *(
+                        "attempts",
+                        "last_status_code",
+                        "next_attempt_at",
+                        "created_at",
+                        "held_at",
+                        "finished_at",
+                    ),
                     *("is_test", "replay_of", "replayed_as"),
                 )
             },
@@ -55,7 +62,16 @@ class DeliveryAdmin(ReadOnlyAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    *("lane", "callback", "once", "claim_number", "lease_until", "nudged_at", "nudges"),
+                    *(
+                        "lane",
+                        "callback",
+                        "once",
+                        "claim_number",
+                        "claims_lost",
+                        "lease_until",
+                        "nudged_at",
+                        "nudges",
+                    ),
                 ),
             },
         ),
