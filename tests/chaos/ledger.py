@@ -15,7 +15,7 @@ in the same way even if it doubled nothing, and so is an attempt that was record
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
 
@@ -43,6 +43,8 @@ ENDS = frozenset({"delivered", "exhausted", "cancelled", "blocked", "held"})
 READ_WITHIN_SECONDS = 1.0
 # What a worker needs to record once the database is back: it looks twice a second.
 RECORDING_SECONDS = 2.0
+# From the moment when a worker gives up waiting until that is on record.
+CROSSING_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,16 @@ class Story:
             else:
                 ours.append(attempt)
         return both, ours, [request for left in requests.values() for request in left]
+
+    def let_go_of_crossed(self) -> None:
+        """An answer that crossed with the end of its sender's time accepted nothing: nobody listened.
+
+        The receiver cannot tell, for its network still took the bytes.
+        """
+        for attempt, request in self.exchanges()[0]:
+            ended = request.ended
+            if attempt.error_class == "timeout" and ended and ended > attempt.recorded - CROSSING_SECONDS:
+                self.requests[self.requests.index(request)] = replace(request, complete=False)
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -172,6 +184,7 @@ def _judge_event(call: Told, there: Sequence[str], event: EventRow | None, verdi
 def judge_delivery(story: Story, evidence: Evidence, verdict: Verdict) -> None:
     """The outcome on record against the receiver's own record, exchange by exchange."""
     row = story.row
+    story.let_go_of_crossed()
     both, ours, theirs = story.exchanges()
     accepted = [request for request in story.requests if request.accepted]
     if row.state not in ENDS or (row.state == "delivered" and not accepted):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.ledger import Verdict, judge
 from tests.chaos.records import AttemptRow, EventRow, Evidence, Fault, Kind, Peer, Request, Told
-from tests.unit.chaos_cases import LEASE, SECRET, attempt, delivery, failed, fault, request
+from tests.unit.chaos_cases import LEASE, SECRET, START, attempt, delivery, failed, fault, request
 
 
 def verdict(**changes: Any) -> Verdict:
@@ -43,6 +43,21 @@ def test_retries_until_it_is_accepted_are_no_duplicates() -> None:
 
     assert judged.passed
     assert judged.duplicates == judged.unrecorded == 0
+
+
+@pytest.mark.parametrize(("late_by", "passed"), [(-0.1, True), (0.1, True), (-1.0, False)])
+def test_an_answer_that_crossed_with_the_end_of_its_senders_time_accepted_nothing(
+    late_by: float, passed: bool
+) -> None:
+    gave_up = failed(0, 1, None, error_class="timeout")
+    judged = verdict(
+        deliveries=[delivery(attempts=2, claim_number=2)],
+        attempts=[gave_up, attempt(2, number=2)],
+        requests=[request(0, 202, ended=gave_up.recorded + late_by), request(2)],
+    )
+
+    assert judged.passed == passed
+    assert judged.duplicates == (0 if passed else 1)
 
 
 @pytest.mark.parametrize("state", ["pending", "waiting"])
@@ -105,7 +120,11 @@ def test_an_event_told_once_must_be_there_once() -> None:
         ([attempt(), failed(1, 2)], [request(), request(1, 500)], "the row counts 1 attempts, 2 are"),
         ([attempt(number=2)], [request()], "not numbered"),
         ([failed(0, 1)], [request()], "attempt 1 has 500, the receiver answered 204"),
-        ([failed(0, 1, None)], [request()], "attempt 1 has timeout, the receiver answered 204"),
+        (
+            [failed(0, 1, None, recorded=START + 2)],
+            [request()],
+            "attempt 1 has timeout, the receiver answered 204",
+        ),
     ],
 )
 def test_a_record_that_disagrees_with_the_receivers_is_a_problem(
