@@ -72,11 +72,13 @@ def _facts(channel: Any) -> BrokerFacts:
         memory=_unless_refused(lambda: client.info("memory")),
         persistence=_unless_refused(lambda: client.info("persistence")),
         clock_ahead_seconds=seconds + microseconds / 1e6 - (asked_at + answered_at) / 2,
-        waiting={
-            name: int(channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count)
-            for name in queue_names()
-        },
+        waiting={name: messages_waiting(channel, name) for name in queue_names()},
     )
+
+
+def messages_waiting(channel: Any, queue: str) -> int:
+    """How many messages the queue holds; makes it if it is not there yet."""
+    return int(channel.queue_declare(queue=queue, durable=True, auto_delete=False).message_count)
 
 
 def _unless_refused(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

@@ -62,6 +62,11 @@ def cancel_of_subscription(subscription_id: int, reason: str) -> int:
     return _cancel(some, reason, subscription_id=subscription_id, rows=CHUNK_ROWS)
 
 
+def stop_reason(*, deleted: bool) -> str:
+    """Why its owner wants nothing more sent."""
+    return "subscription_deleted" if deleted else "subscription_deactivated"
+
+
 def finish_stopped() -> int:
     """Cancel what is left of those that were deactivated or deleted lately; returns how many."""
     lately = timezone.now() - LATELY
@@ -77,7 +82,7 @@ def _finish(subscription_id: int) -> int:
             row = Subscription.objects.select_for_update().get(pk=subscription_id)
             if row.is_active:
                 return cancelled
-            reason = "subscription_deleted" if row.deleted_at else "subscription_deactivated"
+            reason = stop_reason(deleted=row.deleted_at is not None)
             chunk = cancel_of_subscription(subscription_id, reason)
         cancelled += chunk
         if chunk < CHUNK_ROWS:

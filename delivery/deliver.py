@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 # Until an operator has brought the key back.
 UNDECRYPTABLE_PAUSE_SECONDS = 300.0
-# RFC 9110, 15.5.11: the receiver says that nobody will ever listen there again.
-GONE = 410
 MASKED = "***"
 # Shorter ones guard nothing, and would blot out half of any text.
 ECHO_MIN_CHARACTERS = 4
@@ -184,7 +182,11 @@ def next_state(
         return State.BLOCKED, result.error_class, None
     if claimed.once:
         return State.EXHAUSTED, "single_attempt", None
-    if claimed.subscription_id is not None and isinstance(result, Answer) and result.status_code == GONE:
+    if (
+        claimed.subscription_id is not None
+        and isinstance(result, Answer)
+        and result.status_code == retry.GONE
+    ):
         return State.HELD, DisabledReason.GONE, None
     decision = retry.decide(
         retry.policy_for(receiver.retry_policy, receiver.retry_schedule),

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from delivery import hold, outbox
-from delivery.cancel import LOG_STOPPED, STOPPED_COLUMNS
+from delivery.cancel import LOG_STOPPED, STOPPED_COLUMNS, stop_reason
 from delivery.recorder import Outcome, record
 from delivery.states import ErrorClass, State
 from subscriptions import notices
@@ -98,8 +98,7 @@ def record_gone(outcome: Outcome) -> bool:
         if subscription is None or not subscription.is_active:
             # Its owner was faster: nobody would recover what is held.
             deleted = subscription is None or subscription.deleted_at is not None
-            reason = "subscription_deleted" if deleted else "subscription_deactivated"
-            return record(replace(outcome, state=State.CANCELLED, reason=reason))
+            return record(replace(outcome, state=State.CANCELLED, reason=stop_reason(deleted=deleted)))
         taken = record(outcome)
         disabled = subscription_disable(subscription.pk, DisabledReason.GONE)
         if disabled is not None:

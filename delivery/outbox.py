@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from delivery import formats
 from delivery.callbacks import Callback
+from delivery.hold import SUBSCRIPTION_DISABLED
 from delivery.models import Delivery, Event, EventBody
 from delivery.queue import WakeUp, publish_after_commit
 from delivery.states import Lane, State
@@ -23,7 +24,7 @@ from subscriptions.selectors import matching, still_disabled
 EVENT_ID_PREFIX = "evt_"
 HELD: dict[str, Any] = {
     "state": State.HELD,
-    "reason": "subscription_disabled",
+    "reason": SUBSCRIPTION_DISABLED,
     "held_at": Now(),
     "next_attempt_at": None,
     "nudged_at": None,

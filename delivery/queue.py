@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from queue import Empty, Full, Queue
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from celery import current_app
@@ -19,6 +19,7 @@ from django.db import transaction
 from kombu import Producer
 from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined]  # kombu 5.7
 
+from delivery.broker import messages_waiting
 from delivery.states import Lane
 
 logger = logging.getLogger(__name__)
@@ -124,13 +125,7 @@ def lane_depths() -> dict[Lane, int] | None:
     """Messages that wait in each lane's queue; None while the broker cannot be asked."""
     try:
         with current_app.connection_for_write() as broker:
-            channel: Any = broker.default_channel
-            return {
-                lane: int(
-                    channel.queue_declare(queue=lane.queue, durable=True, auto_delete=False).message_count
-                )
-                for lane in Lane
-            }
+            return {lane: messages_waiting(broker.default_channel, lane.queue) for lane in Lane}
     except Exception as error:  # noqa: BLE001 - each transport has errors of its own; all mean "not now"
         logger.warning("the broker cannot be asked error=%s", error)
         return None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+# RFC 9110, 15.5.11: the receiver says that nobody will ever listen there again.
+GONE = 410
 MINUTE = 60.0
 HOUR = 3600.0
 
@@ -85,7 +87,7 @@ def decide(
     `status_code` is None where no answer came; `random` gives floats in [0, 1).
     """
     if status_code is not None:
-        if status_code == 410:
+        if status_code == GONE:
             return Decision(delay_seconds=None, reason="gone")
         if policy.retryable_statuses is not None and status_code not in policy.retryable_statuses:
             return Decision(delay_seconds=None, reason="not_retryable")

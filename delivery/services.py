@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from delivery import formats, outbox, selectors
 from delivery.callbacks import Callback
-from delivery.cancel import cancel_of_subscription, cancel_one
+from delivery.cancel import cancel_of_subscription, cancel_one, stop_reason
 from delivery.claim import Claimed
 from delivery.models import Attempt, Delivery, Event, EventBody
 from delivery.queue import WakeUp, publish_after_commit
@@ -124,10 +124,8 @@ def cancel_claimed(claimed: Claimed) -> None:
     """What was to sign or to receive is gone since the event happened: nothing is sent."""
     if claimed.callback is not None:
         reason = "signing_key_revoked"
-    elif claimed.is_active is None or claimed.deleted_at:
-        reason = "subscription_deleted"
     else:
-        reason = "subscription_deactivated"
+        reason = stop_reason(deleted=claimed.is_active is None or claimed.deleted_at is not None)
     cancel_one(claimed.id, reason)
 
 

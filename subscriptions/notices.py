@@ -4,7 +4,6 @@ A mail goes out at least once: a crash between the mail server's answer and our 
 """
 
 import logging
-from datetime import timedelta
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -76,8 +75,3 @@ def _send(notice: Notice) -> bool:
         return False
     Notice.objects.filter(pk=notice.pk).update(sent_at=timezone.now(), next_try_at=None, error="")
     return True
-
-
-def unsent_for(span: timedelta) -> int:
-    """Notices that have waited longer than `span`."""
-    return Notice.objects.filter(sent_at=None, created_at__lt=timezone.now() - span).count()

@@ -21,9 +21,8 @@ def subscription_get(
     organization: Organization, subscription_id: int, *, lock: bool = False, also_deleted: bool = False
 ) -> Subscription:
     """Raises NotFound, also for what belongs to another organization."""
-    rows = Subscription.objects.filter(organization=organization)
-    if not also_deleted:
-        rows = rows.filter(deleted_at=None)
+    known = Subscription.objects.filter(organization=organization)
+    rows = known if also_deleted else of_organization(organization)
     if lock:
         rows = rows.select_for_update()
     subscription = rows.filter(id=subscription_id).first()

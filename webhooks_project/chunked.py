@@ -13,9 +13,8 @@ def reading_chunked_bodies(application: Application) -> Application:
     """Give bodies without a Content-Length one.
 
     Without it a report that came in chunks (streaming clients and proxies send them) would be carried
-    out without its content. The server says by
-    `wsgi.input_terminated` that the body may be read to its end; one byte more than is allowed is
-    enough for the parser to refuse it.
+    out without its content. The server says by `wsgi.input_terminated` that the body may be read to
+    its end; one byte more than is allowed is enough for the parser to refuse it.
     """
 
     def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -1,6 +1,7 @@
 """Celery: the message is a nudge, the row in PostgreSQL is the truth."""
 
 from datetime import timedelta
+from typing import Any
 
 from kombu import Exchange, Queue
 
@@ -50,26 +51,20 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 0.0
 # this is set; `delivery/tasks.py` looks after broken connections itself.
 CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_TIMEZONE = "UTC"
+
+
+def _every(seconds: int, task: str) -> dict[str, Any]:
+    """One that waited longer than the next one is due tells nothing new: it expires."""
+    return {
+        "task": f"delivery.tasks.{task}",
+        "schedule": timedelta(seconds=seconds),
+        "options": {"expires": seconds, "queue": "maintenance"},
+    }
+
+
 CELERY_BEAT_SCHEDULE = {
-    "canary": {
-        "task": "delivery.tasks.canary",
-        "schedule": timedelta(seconds=15),
-        # A canary that waited longer than the next one is due tells nothing new.
-        "options": {"expires": 15, "queue": "maintenance"},
-    },
-    "notices": {
-        "task": "delivery.tasks.send_notices",
-        "schedule": timedelta(seconds=30),
-        "options": {"expires": 30, "queue": "maintenance"},
-    },
-    "stopped": {
-        "task": "delivery.tasks.finish_stopped",
-        "schedule": timedelta(seconds=30),
-        "options": {"expires": 30, "queue": "maintenance"},
-    },
-    "held": {
-        "task": "delivery.tasks.cancel_forgotten",
-        "schedule": timedelta(hours=1),
-        "options": {"expires": 3600, "queue": "maintenance"},
-    },
+    "canary": _every(15, "canary"),
+    "notices": _every(30, "send_notices"),
+    "stopped": _every(30, "finish_stopped"),
+    "held": _every(3600, "cancel_forgotten"),
 }
