@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connection
 
 from delivery.presence import INTERVAL_SECONDS
+from subscriptions.rate_limits import why_unusable
 
 POSTGRESQL_MINIMUM = 180_000
 SECRET_KEY_MIN_CHARACTERS = 32
@@ -20,6 +21,7 @@ def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
     return [
         *_encryption_keys(),
         *_allowed_networks(),
+        *_rate_limits(),
         *_timeouts(),
         *_silence(),
         *_replays(),
@@ -75,6 +77,19 @@ def _allowed_networks() -> list[CheckMessage]:
                 )
             ]
     return []
+
+
+def _rate_limits() -> list[CheckMessage]:
+    reason = why_unusable(settings.CELERY_BROKER_URL)
+    if reason is None:
+        return []
+    return [
+        Error(
+            f"BROKER_URL: the rate limits cannot be kept there: {reason}.",
+            hint="Write it as redis-py does, such as rediss://…?ssl_cert_reqs=required.",
+            id="runhooks.E009",
+        )
+    ]
 
 
 def _timeouts() -> list[CheckMessage]:

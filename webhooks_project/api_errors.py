@@ -5,6 +5,7 @@ offending one, or null); where several fields are wrong, `errors` lists all of t
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,7 +49,12 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
 
 def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, DomainError):
-        return Response(body(error.detail, error.error_code, error.field), status=error.status)
+        wait = error.retry_after_seconds
+        return Response(
+            body(error.detail, error.error_code, error.field),
+            status=error.status,
+            headers=None if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))},
+        )
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("database away: %s", str(error).strip())
         return Response(

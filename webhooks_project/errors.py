@@ -13,11 +13,17 @@ class DomainError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(
-        self, detail: str | None = None, *, field: str | None = None, code: str | None = None
+        self,
+        detail: str | None = None,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        retry_after_seconds: float | None = None,
     ) -> None:
         self.detail: str = detail or str(type(self).__doc__)
         self.field = field
         self.error_code: str = code or self.code
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(self.detail)
 
 
@@ -47,3 +53,6 @@ class TooManyWaiting(DomainError):
 
     status = 429
     code = "too_many_waiting"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_seconds=1)

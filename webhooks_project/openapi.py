@@ -24,6 +24,7 @@ ANSWERS = {
     "413": "The body is too large.",
     "415": "The body is not JSON.",
     "422": "A value is not acceptable.",
+    "429": "Too many requests; Retry-After says when to try again.",
     "503": "The database is away; Retry-After says when to try again.",
 }
 FOR_BODIES = ("400", "413", "415", "422", "409")
@@ -35,6 +36,12 @@ ORGANIZATION = {
     "description": "One of the key's organizations; without it the key's default one.",
     "schema": {"type": "string"},
 }
+RATE_LIMIT_HEADERS = {
+    "X-RateLimit-Limit": "Requests that may be made at once.",
+    "X-RateLimit-Remaining": "How many of them are left.",
+    "X-RateLimit-Reset": "When all of them are there again, in Unix seconds.",
+}
+RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -61,8 +68,12 @@ class AdministratorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-un
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: the organization header and the errors of each operation."""
+    """drf-spectacular's postprocessing hook: the headers and the errors of each operation."""
     result["components"]["schemas"]["Error"] = ERROR
+    result["components"]["headers"] = {
+        name: {"description": description, "schema": {"type": "integer"}}
+        for name, description in RATE_LIMIT_HEADERS.items()
+    }
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             operation.setdefault("parameters", []).append(ORGANIZATION)
@@ -74,4 +85,16 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                 content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
                 answer = {"description": description, "content": content}
                 operation["responses"].setdefault(status, answer)
+            _describe_headers(operation["responses"])
     return result
+
+
+def _describe_headers(responses: dict[str, Any]) -> None:
+    """Whoever is known is told of the limits; 401 is for those who are not."""
+    limits = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_LIMIT_HEADERS}
+    for status, response in responses.items():
+        headers: dict[str, Any] = {} if status == "401" else dict(limits)
+        if status in ("429", "503"):
+            headers["Retry-After"] = RETRY_AFTER
+        if headers:
+            response["headers"] = response.get("headers", {}) | headers

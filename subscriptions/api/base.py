@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
+from subscriptions.api import throttling
 from subscriptions.api.authentication import Caller
 from subscriptions.models import Organization
 from webhooks_project.errors import InvalidInput
@@ -39,6 +40,14 @@ class OrganizationViewSet(viewsets.ViewSet):
         for text in (*kwargs.values(), *request.query_params.values()):
             if "\x00" in str(text):
                 raise InvalidInput("NUL characters are not allowed in addresses.", code="bad_character")
+
+    def check_permissions(self, request: Request) -> None:
+        """Whoever is known is counted, before anything else is looked at; raises RateLimitExceeded."""
+        if isinstance(request.auth, Caller) and (verdict := throttling.count(request.auth)) is not None:
+            self.headers |= throttling.headers(verdict)
+            if not verdict.is_allowed:
+                raise throttling.RateLimitExceeded(retry_after_seconds=verdict.wait_seconds)
+        super().check_permissions(request)
 
     @property
     def caller(self) -> Caller:

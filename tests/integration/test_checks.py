@@ -31,6 +31,8 @@ def test_the_settings_as_they_are_pass() -> None:
         ("runhooks.E007", {"PRODUCTION": True, "SECRET_KEY": "short"}, "token_urlsafe"),
         ("runhooks.W001", {"PRODUCTION": True, "WEBHOOK_ALLOW_HTTP": True}, "Unset it"),
         ("runhooks.E008", {"REPLAY_RATE_MAX_PER_SECOND": 50.0}, "Lower the first"),
+        ("runhooks.E009", {"CELERY_BROKER_URL": "rediss://h/0?ssl_cert_reqs=CERT_REQUIRED"}, "redis-py"),
+        ("runhooks.E009", {"CELERY_BROKER_URL": "redis://h/0?virtual_host=1"}, "redis-py"),
         ("runhooks.W002", {"REQUEUE_INTERVAL_SECONDS": 30.0}, "REQUEUE_INTERVAL_SECONDS"),
     ],
 )

@@ -96,7 +96,11 @@ def test_the_body_of_a_report_is_described(schema: Json, name: str, fields: set[
 
 
 def test_nothing_is_referred_to_that_is_not_there(schema: Json) -> None:
-    known = {f"#/components/schemas/{name}" for name in schema["components"]["schemas"]}
+    known = {
+        f"#/components/{kind}/{name}"
+        for kind, components in schema["components"].items()
+        for name in components
+    }
 
     assert set(references(schema)) <= known
 

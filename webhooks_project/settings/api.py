@@ -7,6 +7,14 @@ API_BODY_MAX_BYTES = env.integer("API_BODY_MAX_BYTES", 6 * 1024 * 1024, at_least
 # The longest wait for one answer of the database; the caller is told 503 then.
 API_DATABASE_TIMEOUT_SECONDS = env.number("API_DATABASE_TIMEOUT_SECONDS", 10.0, at_least=0.1)
 API_JSON_MAX_DEPTH = env.integer("API_JSON_MAX_DEPTH", 64, at_least=8)
+# Requests of one organization over all of its keys, and of one key: a burst at once, a rate in the long run.
+# A rate of 0 is no limit.
+API_ORGANIZATION_RATE_PER_SECOND = env.number("API_ORGANIZATION_RATE_PER_SECOND", 1000.0, at_most=1e6)
+API_ORGANIZATION_BURST_REQUESTS = env.integer("API_ORGANIZATION_BURST_REQUESTS", 2000, at_least=1)
+API_KEY_RATE_PER_SECOND = env.number("API_KEY_RATE_PER_SECOND", 1000.0, at_most=1e6)
+API_KEY_BURST_REQUESTS = env.integer("API_KEY_BURST_REQUESTS", 2000, at_least=1)
+# Rates are counted in the broker's store, in less than a millisecond; an answer later than this is none.
+RATE_LIMIT_STORE_TIMEOUT_SECONDS = env.number("RATE_LIMIT_STORE_TIMEOUT_SECONDS", 0.1, at_least=0.01)
 RUN_REPORTS_PER_BATCH_MAX = env.integer("RUN_REPORTS_PER_BATCH_MAX", 500, at_least=1)
 SUBSCRIPTIONS_PER_ORGANIZATION_MAX = env.integer("SUBSCRIPTIONS_PER_ORGANIZATION_MAX", 1000, at_least=1)
 SUBSCRIPTION_HEADERS_MAX = env.integer("SUBSCRIPTION_HEADERS_MAX", 32)

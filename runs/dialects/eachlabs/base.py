@@ -9,7 +9,7 @@ from runs.dialects.views import DialectViewSet
 from runs.models import Run, Workflow
 from webhooks_project.errors import NotFound
 
-ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 503), EachlabsError)
+ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 429, 503), EachlabsError)
 
 
 def envelope(status_code: int, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from runs.services import workflow_for
 READABLE_FOR = timedelta(days=30)
 # Fields of the body that are for this service and not for the executor.
 OURS = (*CALLBACK_FIELDS, "id", "created_at")
-ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 503), LeaperoneError)
+ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 429, 503), LeaperoneError)
 
 
 class ImageGenerationViewSet(DialectViewSet):
