@@ -13,7 +13,7 @@ from delivery import cancel, hold, worker
 from delivery.canary import mark_seen
 from delivery.database import DATABASE_AWAY, on_live_connection
 from delivery.deliver import deliver as deliver_once
-from subscriptions import notices
+from subscriptions import idempotency, notices
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,12 @@ def send_notices() -> None:
 def cancel_forgotten() -> None:
     """Held deliveries that nobody recovered in time."""
     _maintain(hold.cancel_forgotten)
+
+
+@shared_task(name="delivery.tasks.forget_answers")
+def forget_answers() -> None:
+    """What calls with an Idempotency-Key were answered long ago."""
+    _maintain(idempotency.forget_old)
 
 
 @shared_task(name="delivery.tasks.finish_stopped")

@@ -15,6 +15,7 @@ from delivery.models import Replay
 from delivery.replays import services as replays
 from delivery.replays.plan import forecast
 from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
+from subscriptions.api.idempotency import idempotent
 from subscriptions.api.views import PAGING
 from subscriptions.models import Scope
 
@@ -33,6 +34,7 @@ class ReplayViewSet(OrganizationViewSet):
     @extend_schema(
         request=shapes.ReplaysInput, responses={200: shapes.ForecastOutput, 202: shapes.ReplayOutput}
     )
+    @idempotent
     def create(self, request: Request) -> Response:
         """Send again what ended before this call and matches, oldest first, in the background.
 

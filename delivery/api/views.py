@@ -14,6 +14,7 @@ from delivery.api import serializers as shapes
 from delivery.models import Attempt
 from delivery.replays import services as replays
 from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
+from subscriptions.api.idempotency import idempotent, made_once, takes_idempotency_key
 from subscriptions.api.views import PAGING
 from subscriptions.models import Scope
 from subscriptions.selectors import subscription_get
@@ -42,14 +43,20 @@ class SubscriptionLogsViewSet(OrganizationViewSet):
         return page(request, "logs", self._filtered(rows), shapes.LogOutput)
 
     @extend_schema(request=None, responses={200: shapes.TestOutput, 202: shapes.TestOutput})
+    @takes_idempotency_key
     def test(self, request: Request, subscription_id: int) -> Response:
         """Send a made-up `workflow.completed` and wait for its one attempt.
 
-        202 without an outcome if that takes too long; the delivery then shows it later.
+        202 without an outcome if that takes too long; the delivery then shows it later. With an
+        `Idempotency-Key`, a later call is answered from the first one's attempt, and waits for it, too.
         """
         with services.one_waiting_place():
             subscription = subscription_get(self.organization, subscription_id)
-            delivery = services.send_test(organization=self.organization, subscription_id=subscription_id)
+            delivery = made_once(
+                self,
+                lambda: services.send_test(organization=self.organization, subscription_id=subscription_id),
+                lambda id_: selectors.delivery_get(self.organization, id_),
+            )
             attempt = services.wait_for_attempt(delivery, seconds=services.test_wait_seconds(subscription))
         outcome: dict[str, Any] = {
             "event_id": delivery.event.event_id,
@@ -98,6 +105,7 @@ class DeliveryViewSet(OrganizationViewSet):
         return Response(shapes.DeliveryStory(delivery).data)
 
     @extend_schema(request=shapes.ReplayInput, responses={202: shapes.DeliveryOutput})
+    @idempotent
     def replay(self, request: Request, delivery_id: UUID) -> Response:
         """Send the same bytes again, as a new delivery that points at this one, even if it was delivered.
 
@@ -114,6 +122,7 @@ class DeliveryViewSet(OrganizationViewSet):
         return Response(shapes.DeliveryOutput(delivery).data)
 
     @extend_schema(request=None, responses=shapes.DeliveryOutput)
+    @idempotent
     def recover(self, request: Request, delivery_id: UUID) -> Response:
         """Send a held delivery, such as one that was parked because its workers ended again and again."""
         delivery = hold.recover_one(organization=self.organization, delivery_id=delivery_id)
@@ -126,6 +135,7 @@ class EventViewSet(OrganizationViewSet):
     write_scope = Scope.RUNS_WRITE
 
     @extend_schema(request=shapes.EventInput, responses={202: shapes.EventAccepted})
+    @idempotent
     def create(self, request: Request) -> Response:
         """Tell the organization's subscriptions; the same `event_id` again sends nothing."""
         values = valid(shapes.EventInput, request.data)

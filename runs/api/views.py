@@ -14,6 +14,7 @@ from runs import selectors, services
 from runs.api import serializers as shapes
 from runs.creation import NewRun, run_create
 from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
+from subscriptions.api.idempotency import idempotent
 from subscriptions.api.serializers import RotateInput, RotateOutput
 from subscriptions.api.views import PAGING
 from subscriptions.models import Scope
@@ -42,6 +43,7 @@ class WorkflowViewSet(RunsScopesViewSet):
         return page(request, "workflows", selectors.workflows(self.organization), shapes.WorkflowOutput)
 
     @extend_schema(request=shapes.WorkflowInput, responses={201: shapes.WorkflowOutput})
+    @idempotent
     def create(self, request: Request) -> Response:
         values = valid(shapes.WorkflowInput, request.data)
         self.refuse_import(values)
@@ -69,6 +71,7 @@ class WorkflowViewSet(RunsScopesViewSet):
         return Response(shapes.WorkflowOutput(workflow).data)
 
     @extend_schema(request=RotateInput, responses=RotateOutput)
+    @idempotent
     def rotate_secret(self, request: Request, workflow_id: str) -> Response:
         """A secret of its own for this workflow's callbacks, instead of the organization's."""
         workflow = selectors.workflow_get(self.organization, workflow_id)
@@ -91,6 +94,7 @@ class RunViewSet(RunsScopesViewSet):
         return page(request, "runs", rows.defer("input", "request", "output", "artifacts"), shapes.RunSummary)
 
     @extend_schema(request=shapes.RunInput, responses={200: shapes.RunWithSteps, 201: shapes.RunWithSteps})
+    @idempotent
     def create(self, request: Request) -> Response:
         """A new queued run; 200 with the first one if its `external_id` is known."""
         values = valid(shapes.RunInput, request.data)

@@ -5,7 +5,6 @@ from typing import Any
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +12,7 @@ from rest_framework.response import Response
 from subscriptions import selectors, services
 from subscriptions.api import serializers as shapes
 from subscriptions.api.base import LIMIT_DEFAULT, OrganizationViewSet, PageQuery, page, page_of, valid
+from subscriptions.api.idempotency import idempotent
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope
 
 PAGING = [
@@ -41,6 +41,7 @@ class SubscriptionViewSet(OrganizationViewSet):
         )
 
     @extend_schema(request=shapes.SubscriptionInput, responses={201: shapes.SubscriptionCreated})
+    @idempotent
     def create(self, request: Request) -> Response:
         values = valid(shapes.SubscriptionInput, request.data)
         subscription, secret = services.subscription_create(organization=self.organization, values=values)
@@ -68,7 +69,7 @@ class SubscriptionViewSet(OrganizationViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=shapes.RotateInput, responses=shapes.RotateOutput)
-    @action(detail=True, methods=["post"])
+    @idempotent
     def rotate_secret(self, request: Request, subscription_id: int) -> Response:
         """A new Standard Webhooks secret; the old one signs beside it for the overlap (default a day)."""
         subscription = selectors.subscription_get(self.organization, subscription_id)
@@ -110,6 +111,7 @@ class OrganizationsViewSet(OrganizationViewSet):
         return page(request, "organizations", Organization.objects.order_by("pk"), shapes.OrganizationOutput)
 
     @extend_schema(request=shapes.OrganizationInput, responses={201: shapes.OrganizationCreated})
+    @idempotent
     def create(self, request: Request) -> Response:
         values = valid(shapes.OrganizationInput, request.data)
         organization, secret = services.organization_create(**values)
@@ -121,7 +123,7 @@ class OrganizationsViewSet(OrganizationViewSet):
         return Response(shapes.OrganizationOutput(self._get(organization_id)).data)
 
     @extend_schema(request=shapes.RotateInput, responses=shapes.RotateOutput)
-    @action(detail=True, methods=["post"])
+    @idempotent
     def rotate_secret(self, request: Request, organization_id: str) -> Response:
         """A new secret for the organization's callbacks."""
         values = valid(shapes.RotateInput, request.data)
@@ -145,6 +147,7 @@ class ApiKeyViewSet(OrganizationsViewSet):
         return page(request, "api_keys", rows, shapes.ApiKeyOutput)
 
     @extend_schema(request=shapes.ApiKeyInput, responses={201: shapes.ApiKeyCreated})
+    @idempotent
     def create(self, request: Request, organization_id: str = "") -> Response:
         """A new key. What goes beyond an organization's own affairs only who holds it can hand out."""
         organization = self._get(organization_id)

@@ -1,13 +1,14 @@
 """An organization with a key, and a world without a broker: wake-ups are collected instead."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
@@ -145,6 +146,35 @@ def attempt(transport: Transport) -> Callable[..., Again | None]:
         return deliver(id_, number, transport=transport, short_waits=short_waits)
 
     return make
+
+
+class Worker:
+    """Stands where the publisher is, and makes the attempts at once, in a thread of its own."""
+
+    def __init__(self, pool: ThreadPoolExecutor, attempt: Callable[..., Any]) -> None:
+        self._pool = pool
+        self._attempt = attempt
+
+    def publish(self, wake_ups: Sequence[WakeUp]) -> None:
+        for wake_up in wake_ups:
+            self._pool.submit(self._work, wake_up)
+
+    def _work(self, wake_up: WakeUp) -> None:
+        try:
+            self._attempt(wake_up.delivery_id)
+        finally:
+            connections.close_all()
+
+
+@pytest.fixture
+def worker(
+    monkeypatch: pytest.MonkeyPatch, wake_ups: CollectedWakeUps, attempt: Callable[..., Any]
+) -> Iterator[None]:
+    """What is published is sent, for calls that wait for a receiver."""
+    with ThreadPoolExecutor(1) as pool:
+        running = Worker(pool, attempt)
+        monkeypatch.setattr(queue, "publisher", lambda: running)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,50 +1,20 @@
 """POST /v1/webhooks/{id}/test: a real delivery that the call waits for."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import pytest
-from django.db import connections
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 from standardwebhooks.webhooks import Webhook
 
-from delivery import queue, services
-from delivery.queue import WakeUp
+from delivery import services
 from subscriptions.models import Subscription
 from tests.factories import Json, answer, deliveries, logs, refusal, webhook
 from tests.receiver import Receiver
 
 Attempt = Callable[..., Any]
 Subscribe = Callable[..., Subscription]
-
-
-class Worker:
-    """Stands where the publisher is, and makes the attempts at once, in a thread of its own."""
-
-    def __init__(self, pool: ThreadPoolExecutor, attempt: Attempt) -> None:
-        self._pool = pool
-        self._attempt = attempt
-
-    def publish(self, wake_ups: list[WakeUp]) -> None:
-        for wake_up in wake_ups:
-            self._pool.submit(self._work, wake_up.delivery_id)
-
-    def _work(self, delivery_id: UUID) -> None:
-        try:
-            self._attempt(delivery_id)
-        finally:
-            connections.close_all()
-
-
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch, wake_ups: object, attempt: Attempt) -> Iterator[None]:
-    with ThreadPoolExecutor(1) as pool:
-        running = Worker(pool, attempt)
-        monkeypatch.setattr(queue, "publisher", lambda: running)
-        yield
 
 
 @pytest.mark.usefixtures("worker")

@@ -67,4 +67,5 @@ CELERY_BEAT_SCHEDULE = {
     "notices": _every(30, "send_notices"),
     "stopped": _every(30, "finish_stopped"),
     "held": _every(3600, "cancel_forgotten"),
+    "answers": _every(600, "forget_answers"),
 }

@@ -26,6 +26,7 @@ from runs.dialects.views import as_sent
 from runs.models import Run, Workflow
 from subscriptions import rules
 from subscriptions.api.base import valid
+from subscriptions.api.idempotency import idempotent
 from subscriptions.models import Scope
 from webhooks_project.errors import DomainError, InvalidInput, NotFound
 
@@ -46,6 +47,7 @@ class TriggerViewSet(EachlabsViewSet):
             )
 
     @extend_schema(request=shapes.EachlabsTriggerInput, responses={202: shapes.EachlabsTriggered} | ERRORS)
+    @idempotent
     def trigger(self, request: Request, workflow: str) -> Response:
         """Queue an execution; `webhook_url` gets one POST when it has completed or failed."""
         values = self.read(shapes.EachlabsTriggerInput, request)
@@ -55,6 +57,7 @@ class TriggerViewSet(EachlabsViewSet):
     @extend_schema(
         request=shapes.EachlabsVersionTriggerInput, responses={202: shapes.EachlabsQueued} | ERRORS
     )
+    @idempotent
     def trigger_version(self, request: Request, workflow: str, version: str) -> Response:
         """The same for the version in the address."""
         values = self.read(shapes.EachlabsVersionTriggerInput, request)
@@ -63,6 +66,7 @@ class TriggerViewSet(EachlabsViewSet):
         return Response(answer, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=shapes.EachlabsBulkInput, responses={202: shapes.EachlabsBulk} | ERRORS)
+    @idempotent
     def bulk(self, request: Request, workflow: str) -> Response:
         """Queue up to ten executions under one `bulk_id`; each sends its own webhook.
 
@@ -72,6 +76,7 @@ class TriggerViewSet(EachlabsViewSet):
         return self._bulk(self._version(workflow, values.get("version_id")), values)
 
     @extend_schema(request=shapes.EachlabsVersionBulkInput, responses={202: shapes.EachlabsBulk} | ERRORS)
+    @idempotent
     def bulk_version(self, request: Request, workflow: str, version: str) -> Response:
         """The same for the version in the address."""
         values = self._read_bulk(shapes.EachlabsVersionBulkInput, request)

@@ -10,6 +10,7 @@ from runs.dialects.leap.profile import PROFILE
 from runs.dialects.leap.serializers import LeapRunInput
 from runs.dialects.profile import IdForm
 from runs.dialects.views import DialectViewSet, as_sent
+from subscriptions.api.idempotency import idempotent
 from webhooks_project.errors import InvalidInput
 
 
@@ -19,6 +20,7 @@ class RunViewSet(DialectViewSet):
     dialect = PROFILE.name
 
     @extend_schema(request=LeapRunInput, responses={200: dict})
+    @idempotent
     def create(self, request: Request) -> HttpResponse:
         """Queue a run; its webhook comes when it has completed or failed."""
         values = self.read(LeapRunInput, request)

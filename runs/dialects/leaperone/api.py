@@ -24,6 +24,7 @@ from runs.dialects.leaperone.serializers import (
 )
 from runs.dialects.views import DialectViewSet, as_sent
 from runs.services import workflow_for
+from subscriptions.api.idempotency import idempotent
 
 READABLE_FOR = timedelta(days=30)
 # Fields of the body that are for this service and not for the executor.
@@ -41,6 +42,7 @@ class ImageGenerationViewSet(DialectViewSet):
         return envelope(status_code, body)
 
     @extend_schema(request=LeaperoneGenerationInput, responses={200: LeaperoneAccepted} | ERRORS)
+    @idempotent
     def create(self, request: Request) -> Response:
         """Queue a task; `callbackUrl` gets one POST when it has completed or failed."""
         values = self.read(LeaperoneGenerationInput, request)

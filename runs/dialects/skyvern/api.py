@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from delivery.selectors import delivery_get
 from runs import creation, selectors, services
 from runs.creation import NewRun
 from runs.dialects.profile import IdForm
@@ -22,6 +23,7 @@ from runs.models import Run, Workflow
 from runs.states import Move
 from runs.transitions import Report, report_run
 from subscriptions.api.base import valid
+from subscriptions.api.idempotency import idempotent, made_once, takes_idempotency_key
 from subscriptions.models import Scope
 from webhooks_project.errors import Conflict
 
@@ -36,6 +38,7 @@ class SkyvernRunViewSet(DialectViewSet):
     action_scopes: ClassVar[dict[str, str]] = {"retry_webhook": Scope.DELIVERIES_REPLAY}
 
     @extend_schema(request=shapes.SkyvernTaskInput, responses={200: dict})
+    @idempotent
     def run_task(self, request: Request) -> HttpResponse:
         """Queue a task; its webhook comes when it has ended, however it ended."""
         values = self.read(shapes.SkyvernTaskInput, request)
@@ -49,6 +52,7 @@ class SkyvernRunViewSet(DialectViewSet):
         return self._queue(workflow, values, asked, kind=kind, id_form=form)
 
     @extend_schema(request=shapes.SkyvernWorkflowRunInput, responses={200: dict})
+    @idempotent
     def run_workflow(self, request: Request) -> HttpResponse:
         """Queue a run of a workflow, named by its id or slug."""
         values = self.read(shapes.SkyvernWorkflowRunInput, request)
@@ -82,6 +86,7 @@ class SkyvernRunViewSet(DialectViewSet):
         return HttpResponse(b"null", content_type="application/json")
 
     @extend_schema(request=shapes.SkyvernRetryInput, responses=shapes.SkyvernRetryOutput)
+    @takes_idempotency_key
     def retry_webhook(self, request: Request, run_id: str) -> Response:
         """Send the run's webhook again and wait for the answer: one attempt, at most 60 seconds.
 
@@ -89,7 +94,12 @@ class SkyvernRunViewSet(DialectViewSet):
         """
         body: Any = request.data  # Skyvern's own client says null where it has nothing to say
         values = valid(shapes.SkyvernRetryInput, {} if body is None else body)
-        told = retry_webhook(self.run(run_id), url=values.get("webhook_url"), caller=self.caller.key)
+        told = retry_webhook(
+            self.run(run_id),
+            url=values.get("webhook_url"),
+            caller=self.caller.key,
+            once=lambda make: made_once(self, make, lambda id_: delivery_get(self.organization, id_)),
+        )
         return Response(shapes.SkyvernRetryOutput(told).data)
 
     def _queue(

@@ -1,5 +1,6 @@
 """Retry Webhook: send an ended run's webhook once more, wait for the answer, say what came back."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -25,8 +26,16 @@ _UNREACHABLE = frozenset(
 )
 
 
-def retry_webhook(run: Run, *, url: str | None, caller: ApiKey | None) -> dict[str, Any]:
+def retry_webhook(
+    run: Run,
+    *,
+    url: str | None,
+    caller: ApiKey | None,
+    once: Callable[[Callable[[], Delivery]], Delivery],
+) -> dict[str, Any]:
     """One attempt at the run's URL, or at `url`; the document's ten keys.
+
+    `once` makes the delivery, or finds the one that it made when the same was asked before.
 
     Raises NotTerminal, NoSigningKey, NoWebhookURL, BlockedTarget, TooManyWaiting; in all but the case of
     a name that only the attempt could find blocked or unknown, nothing has been sent or recorded.
@@ -42,7 +51,7 @@ def retry_webhook(run: Run, *, url: str | None, caller: ApiKey | None) -> dict[s
         raise NoWebhookURL
     timeout = min(TIMEOUT_SECONDS, settings.DELIVERY_TIMEOUT_MAX_SECONDS)
     with services.one_waiting_place():
-        delivery = resend_callback(run, url=target, timeout_seconds=timeout)
+        delivery = once(lambda: resend_callback(run, url=target, timeout_seconds=timeout))
         attempt = services.wait_for_attempt(delivery, seconds=timeout + settings.DELIVERY_WAIT_MARGIN_SECONDS)
     if attempt is not None and attempt.error_class in _BLOCKED:
         raise BlockedTarget(f"{attempt.error_message}. {HINT}", field="webhook_url")

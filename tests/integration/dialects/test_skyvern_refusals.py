@@ -15,10 +15,8 @@ from tests.factories import answer, refusal
 from tests.integration.dialects.conftest import report
 from tests.integration.dialects.test_skyvern import Caller, caller_of, make_workflow
 from tests.integration.dialects.test_skyvern_delivery import ended_task, validate_skyvern_request_headers
-from tests.integration.dialects.test_skyvern_retry_webhook import retry, told, worker
+from tests.integration.dialects.test_skyvern_retry_webhook import retry, told
 from tests.receiver import Receiver
-
-__all__ = ["worker"]
 
 
 @pytest.fixture

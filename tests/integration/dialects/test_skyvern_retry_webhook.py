@@ -1,21 +1,16 @@
 """POST /v1/runs/{id}/retry_webhook: the webhook once more, while the call waits."""
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connections
 from pytest_django.fixtures import Settings
 
-from delivery import queue
 from delivery.models import Delivery
-from delivery.queue import WakeUp
 from runs.dialects.skyvern import replay
 from subscriptions.models import Organization
 from tests.factories import Json, answer
-from tests.integration.conftest import CollectedWakeUps
 from tests.integration.dialects.conftest import report
 from tests.integration.dialects.test_skyvern import Caller, caller_of, make_workflow
 from tests.integration.dialects.test_skyvern_delivery import ended_task, validate_skyvern_request_headers
@@ -27,34 +22,6 @@ TEN_KEYS = (
     "response_body error"
 ).split()
 MakeAttempt = Callable[..., Any]
-
-
-class Worker:
-    """Stands where the publisher is, and makes the attempts at once, in a thread of its own."""
-
-    def __init__(self, pool: ThreadPoolExecutor, attempt: MakeAttempt) -> None:
-        self._pool = pool
-        self._attempt = attempt
-
-    def publish(self, wake_ups: list[WakeUp]) -> None:
-        for wake_up in wake_ups:
-            self._pool.submit(self._work, wake_up)
-
-    def _work(self, wake_up: WakeUp) -> None:
-        try:
-            self._attempt(wake_up.delivery_id)
-        finally:
-            connections.close_all()
-
-
-@pytest.fixture
-def worker(
-    monkeypatch: pytest.MonkeyPatch, wake_ups: CollectedWakeUps, attempt: MakeAttempt
-) -> Iterator[None]:
-    with ThreadPoolExecutor(1) as pool:
-        running = Worker(pool, attempt)
-        monkeypatch.setattr(queue, "publisher", lambda: running)
-        yield
 
 
 @pytest.fixture
