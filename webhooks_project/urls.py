@@ -7,8 +7,10 @@ from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from runs.dialects import profiles
+from subscriptions.admin.login import ThrottledLogInForm
 from webhooks_project.health import healthz, metrics, readyz
 
+admin.site.login_form = ThrottledLogInForm
 admin.site.site_header = admin.site.site_title = "Runhooks"
 
 urlpatterns = [

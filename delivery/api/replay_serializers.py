@@ -3,6 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
 from delivery.models import Replay
@@ -63,7 +64,12 @@ def new_replay(organization: Organization, values: dict[str, Any]) -> NewReplay:
         raise InvalidInput(f"at least one filter is needed: {', '.join(FILTERS)}", code="no_filter")
     lists = {name: tuple(value) for name, value in filters.items() if isinstance(value, list)}
     how = {name: values[name] for name in values if name not in filters and name != "dry_run"}
-    return NewReplay(organization=organization, filter=ReplayFilter(**(filters | lists)), **how)
+    return NewReplay(
+        organization=organization,
+        filter=ReplayFilter(**(filters | lists)),
+        deliveries_max=settings.REPLAY_DELIVERIES_MAX,
+        **how,
+    )
 
 
 class ReplayOutput(serializers.ModelSerializer[Replay]):

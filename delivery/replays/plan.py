@@ -39,6 +39,8 @@ class NewReplay:
     limit: int | None = None
     rate_per_second: float | None = None
     replay_key: str | None = None
+    #: more than so many are refused; None: any number
+    deliveries_max: int | None = None
 
     @property
     def again(self) -> bool:
@@ -54,8 +56,9 @@ class NewReplay:
 
     def is_same_as(self, replay: Replay) -> bool:
         """Would it send the same? How fast does not matter."""
-        mine = (self.filter.as_json(), self.again, self.new_ids, self.limit)
-        return mine == (replay.filter, replay.include_delivered, replay.new_ids, replay.limit)
+        mine = (self.filter.as_json(), self.again, self.new_ids)
+        limits = (self.limit, self.limit or self.deliveries_max)
+        return replay.limit in limits and mine == (replay.filter, replay.include_delivered, replay.new_ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,8 @@ def check(new: NewReplay) -> None:
             f"rate_per_second must be from {RATE_MIN_PER_SECOND:g} to {most:g}",
             field="rate_per_second",
         )
+    if new.deliveries_max is not None and (new.limit or 0) > new.deliveries_max:
+        raise InvalidInput(f"limit may be {new.deliveries_max} at the most", field="limit", code="max_value")
     if new.organization is not None and new.filter.subscription_id is not None:
         subscription_get(new.organization, new.filter.subscription_id)
 
@@ -111,9 +116,19 @@ def judged_now(new: NewReplay) -> QuerySet[Any]:
 
 
 def matched(new: NewReplay, ended_before: Any, *, count_seconds: float | None) -> int:
-    """How many match of what had ended by then. Raises TooManyToCount."""
+    """How many match of what had ended by then. Raises TooManyToCount, and InvalidInput for too many."""
+    most = new.limit
+    if most is None and new.deliveries_max is not None:
+        most = new.deliveries_max + 1
     with _time_limit(count_seconds):
-        return Delivery.objects.filter(new.condition(ended_before=ended_before))[: new.limit].count()
+        count = Delivery.objects.filter(new.condition(ended_before=ended_before))[:most].count()
+    if new.deliveries_max is not None and count > new.deliveries_max:
+        raise InvalidInput(
+            f"more than {new.deliveries_max} deliveries match: narrow the filter, or set a limit",
+            field="limit",
+            code="too_many_deliveries",
+        )
+    return count
 
 
 @contextmanager

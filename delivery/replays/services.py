@@ -5,7 +5,6 @@ explicit wish; of many it leaves out what has succeeded since, unless that is as
 """
 
 from collections.abc import Collection
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -84,9 +83,12 @@ def replay_create(new: NewReplay, *, count_seconds: float | None) -> tuple[Repla
                 return known, False
             _refuse_too_many(new)
             made = _insert(new)
-            with suppress(TooManyToCount):
+            try:
                 made.matched = matched(new, made.created_at, count_seconds=count_seconds)
-                made.save(update_fields=["matched"])
+            except TooManyToCount:
+                # A bound all the same, that its owner can see.
+                made.limit = new.limit or new.deliveries_max
+            made.save(update_fields=["matched", "limit"])
     except IntegrityError:
         # Two calls with the same key at once: the other one was first.
         known = _known(new)

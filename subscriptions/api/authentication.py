@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Q
+from django.db.models import Manager, Q, QuerySet
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from subscriptions.key_use import note
 from subscriptions.keys import hash_api_key
 from subscriptions.models import ApiKey, Organization, Scope
 from webhooks_project.errors import NotFound
@@ -48,6 +49,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         )
         if key is None:
             raise AuthenticationFailed("The API key is unknown, expired or revoked.", code="bad_api_key")
+        note(key)
         organization = _organization(key, request.headers.get(ORGANIZATION_HEADER))
         return AnonymousUser(), Caller(organization, frozenset(key.scopes), key)
 
@@ -56,11 +58,15 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     @staticmethod
     def _presented(request: Request) -> str | None:
+        """Raises AuthenticationFailed for two different keys: which one counts must not be a guess."""
         authorization: str = request.headers.get("Authorization", "")
         scheme, _, token = authorization.partition(" ")
+        given = [request.headers["X-API-Key"]] if "X-API-Key" in request.headers else []
         if scheme.lower() == "bearer":
-            return token.strip()
-        return request.headers.get("X-API-Key")
+            given.append(token.strip())
+        if len(set(given)) > 1:
+            raise AuthenticationFailed("There are two API keys; send one.", code="two_api_keys")
+        return given[0] if given else None
 
 
 class AdministratorAuthentication(SessionAuthentication):
@@ -72,7 +78,7 @@ class AdministratorAuthentication(SessionAuthentication):
             return None
         wanted = request.headers.get(ORGANIZATION_HEADER)
         rows = Organization.objects.order_by("pk")
-        organization = (rows.filter(public_id=wanted) if wanted else rows).first()
+        organization = _named(rows, wanted) if wanted else rows.first()
         if organization is None:
             raise NotFound("There is no such organization.")
         return found[0], Caller(organization, frozenset(Scope.values), None)
@@ -83,7 +89,12 @@ def _organization(key: ApiKey, wanted: str | None) -> Organization:
         return key.organization
     # The platform's operator acts for every organization; other keys for those they were given.
     rows = Organization.objects if Scope.ORGANIZATIONS_WRITE in key.scopes else key.organizations
-    organization = rows.filter(public_id=wanted).first()
+    organization = _named(rows, wanted)
     if organization is None:
         raise NotFound(f"Organization {wanted[:64]} not found", field=ORGANIZATION_HEADER)
     return organization
+
+
+def _named(rows: Manager[Organization] | QuerySet[Organization], public_id: str) -> Organization | None:
+    # PostgreSQL's texts know no NUL.
+    return None if "\x00" in public_id else rows.filter(public_id=public_id).first()

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from delivery.models import Delivery, Replay
 from delivery.replays import chunks as replay_chunks
 from delivery.replays import services as replays
+from delivery.replays.filter import ReplayFilter
+from delivery.replays.plan import NewReplay, TooManyToCount
 from delivery.states import State
 from subscriptions.models import Organization, Scope, Subscription
 from tests.factories import Json, answer, at_once, refusal, row_counts
@@ -235,3 +238,52 @@ def test_one_delivery_asked_for_twice_is_replayed_once(
     end(Delivery.objects.get(replay_of=old), state=State.DELIVERED)
     answer(api.post(path), 202)
     assert Delivery.objects.filter(replay_of=old, created_at__lte=timezone.now()).count() == 2
+
+
+def test_a_replay_of_too_many_deliveries_is_refused_and_may_be_limited(
+    api: APIClient, organization: Organization, subscription: Subscription, settings: Settings
+) -> None:
+    ended(organization, *[State.EXHAUSTED] * 3)
+    settings.REPLAY_DELIVERIES_MAX = 2
+
+    refused = refusal(api.post("/v1/replays", FAILED), 422, "too_many_deliveries", "limit")
+    refusal(api.post("/v1/replays", FAILED | {"limit": 3}), 422, "max_value", "limit")
+
+    assert "more than 2 deliveries match" in refused["detail"]
+    assert not Replay.objects.exists()
+    assert answer(api.post("/v1/replays", FAILED | {"limit": 2}), 202)["matched"] == 2
+
+
+def test_where_counting_takes_too_long_the_bound_is_the_limit_and_shown(
+    api: APIClient,
+    organization: Organization,
+    subscription: Subscription,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended(organization, *[State.EXHAUSTED] * 3)
+    settings.REPLAY_DELIVERIES_MAX = 2
+
+    def give_up(*_: Any, **__: Any) -> int:
+        raise TooManyToCount
+
+    monkeypatch.setattr(replays, "matched", give_up)
+    made = answer(api.post("/v1/replays", FAILED | {"replay_key": "k"}), 202)
+    through(Replay.objects.get())
+
+    assert (made["matched"], made["limit"]) == (None, 2)
+    assert shown(api, made)["replayed"] == 2
+    assert answer(api.post("/v1/replays", FAILED | {"replay_key": "k"}))["id"] == made["id"]
+
+
+def test_an_operator_replays_any_number(
+    organization: Organization, subscription: Subscription, settings: Settings
+) -> None:
+    ended(organization, *[State.EXHAUSTED] * 3)
+    settings.REPLAY_DELIVERIES_MAX = 2
+
+    made, _ = replays.replay_create(
+        NewReplay(organization=organization, filter=ReplayFilter(states=("exhausted",))), count_seconds=None
+    )
+
+    assert made.matched == 3

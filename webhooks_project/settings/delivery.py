@@ -43,6 +43,8 @@ REQUEUE_BACKOFF_SECONDS = env.number("REQUEUE_BACKOFF_SECONDS", 30.0)
 # New deliveries per second of one replay, if it does not say; and the most that it may ask for.
 REPLAY_RATE_DEFAULT_PER_SECOND = env.number("REPLAY_RATE_DEFAULT_PER_SECOND", 100.0, at_least=0.01)
 REPLAY_RATE_MAX_PER_SECOND = env.number("REPLAY_RATE_MAX_PER_SECOND", 1000.0, at_least=0.01)
+# The most deliveries that one replay of an organization may be about; the operator's own have no such bound.
+REPLAY_DELIVERIES_MAX = env.integer("REPLAY_DELIVERIES_MAX", 1_000_000, at_least=1)
 REPLAYS_UNFINISHED_PER_ORGANIZATION_MAX = env.integer(
     "REPLAYS_UNFINISHED_PER_ORGANIZATION_MAX", 10, at_least=1
 )

@@ -12,6 +12,15 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "/admin/login/"
 
+# Tries to log in, right or wrong, with one user name and from one client address: so many at once, then
+# so many a minute. A rate of 0 is no limit.
+LOGIN_USER_TRIES_PER_MINUTE = env.number("LOGIN_USER_TRIES_PER_MINUTE", 1.0, at_most=1e6)
+LOGIN_USER_BURST_TRIES = env.integer("LOGIN_USER_BURST_TRIES", 10, at_least=1)
+LOGIN_ADDRESS_TRIES_PER_MINUTE = env.number("LOGIN_ADDRESS_TRIES_PER_MINUTE", 10.0, at_most=1e6)
+LOGIN_ADDRESS_BURST_TRIES = env.integer("LOGIN_ADDRESS_BURST_TRIES", 30, at_least=1)
+# So many proxies in front add to X-Forwarded-For; 0: nobody is believed.
+X_FORWARDED_FOR_PROXIES = env.integer("X_FORWARDED_FOR_PROXIES", 0)
+
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", PRODUCTION)
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("TRUST_X_FORWARDED_PROTO", False) else None
