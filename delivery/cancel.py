@@ -27,7 +27,7 @@ INSERT INTO delivery_attempt (
     error_class, error_message, request_headers, response_headers, duration_ms, is_test, late
 )
 SELECT uuidv7(), s.organization_id, s.id, s.subscription_id, e.event_id, e.type, s.url, s.attempts + 1, false,
-       %(error_class)s, %(message)s, '{}', '{}', 0, s.is_test, false
+       %(error_class)s, %(message)s, '{}', '{}', NULL, s.is_test, false
 FROM stopped s JOIN delivery_event e ON e.id = s.event_id
 """
 CANCEL = f"""

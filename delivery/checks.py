@@ -1,6 +1,5 @@
 """System checks of the settings, with stable ids: a nonsense combination stops the start."""
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connection
 
+from delivery import target_checks
 from delivery.presence import INTERVAL_SECONDS
 from subscriptions.rate_limits import why_unusable
 
@@ -20,7 +20,7 @@ SECRET_KEY_MIN_CHARACTERS = 32
 def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     return [
         *_encryption_keys(),
-        *_allowed_networks(),
+        *target_checks.found(),
         *_rate_limits(),
         *_timeouts(),
         *_silence(),
@@ -59,21 +59,6 @@ def _encryption_keys() -> list[CheckMessage]:
                     hint="Make one: python -c 'from cryptography.fernet import Fernet; "
                     "print(Fernet.generate_key().decode())'",
                     id="runhooks.E001",
-                )
-            ]
-    return []
-
-
-def _allowed_networks() -> list[CheckMessage]:
-    for text in settings.WEBHOOK_ALLOWED_NETWORKS:
-        try:
-            ipaddress.ip_network(text)
-        except ValueError as error:
-            return [
-                Error(
-                    f"WEBHOOK_ALLOWED_NETWORKS: {error}.",
-                    hint="Write networks as 10.1.0.0/16,fd00:1::/32.",
-                    id="runhooks.E002",
                 )
             ]
     return []

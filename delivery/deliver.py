@@ -136,7 +136,11 @@ def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> Out
     }
     headers |= signing.headers_for(receiver.signature_schemes, signable, keys)
     return OutgoingRequest(
-        url=receiver.url, headers=headers, body=claimed.body, timeout_seconds=receiver.timeout_seconds
+        url=receiver.url,
+        headers=headers,
+        body=claimed.body,
+        timeout_seconds=receiver.timeout_seconds,
+        organization_id=claimed.organization_id,
     )
 
 
@@ -169,6 +173,7 @@ def judge(
         response_headers=mask_response_headers(answered.headers) if answered else {},
         response_body=answered.body if answered else None,
         duration_ms=result.duration_ms,
+        staff_detail=result.staff_detail if isinstance(result, NoAnswer) else "",
     )
 
 
@@ -239,10 +244,11 @@ def log_attempt(outcome: Outcome, taken: bool) -> None:
     claimed = outcome.claimed
     logger.info(
         "attempt delivery=%s event=%s type=%s organization=%d subscription=%s attempt=%d state=%s reason=%s "
-        "status=%s error=%s ms=%.1f bytes=%d retry_in=%s recorded=%s",
+        "status=%s error=%s ms=%s bytes=%d retry_in=%s recorded=%s",
         *(claimed.id, claimed.event_id, claimed.event_type, claimed.organization_id),
         *(claimed.subscription_id, claimed.attempt, outcome.state, outcome.reason, outcome.status_code),
-        *(outcome.error_class or None, outcome.duration_ms, len(claimed.body)),
+        *(outcome.error_class or None, outcome.duration_ms and round(outcome.duration_ms, 1)),
+        len(claimed.body),
         *(outcome.delay_seconds and round(outcome.delay_seconds, 1), taken),
     )
 

@@ -12,6 +12,7 @@ from subscriptions.ids import uuid7
 from subscriptions.models import URL_MAX_CHARACTERS, Organization, Subscription, choices
 
 DELIVERY_STATES = choices(State)
+STAFF_DETAIL_MAX_CHARACTERS = 500
 
 
 class Event(models.Model):
@@ -186,7 +187,13 @@ class Attempt(models.Model):
     request_headers = models.JSONField(default=dict)
     response_headers = models.JSONField(default=dict)
     response_body = models.TextField(null=True)  # noqa: DJ001 - null: no answer; empty: an empty answer
-    duration_ms = models.FloatField(help_text="From the look-up of the name to the end of the answer.")
+    # Which address or text was refused, and by which rule. Not for the API: it would map our network.
+    staff_detail = models.CharField(max_length=STAFF_DETAIL_MAX_CHARACTERS, blank=True, db_default="")
+    duration_ms = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="From the look-up of the name to the end of the answer; none where nothing was sent.",
+    )
     is_test = models.BooleanField(default=False)
     late = models.BooleanField(default=False, help_text="Its lease had passed on; the delivery ignored it.")
     next_retry_at = models.DateTimeField(null=True)

@@ -17,6 +17,7 @@ from django.db import connection
 
 from delivery.claim import Claimed
 from delivery.database import DATABASE_AWAY
+from delivery.models import STAFF_DETAIL_MAX_CHARACTERS
 from delivery.states import ENDED, State
 
 logger = logging.getLogger(__name__)
@@ -51,11 +52,12 @@ WITH recorded AS (
 INSERT INTO delivery_attempt (
     id, organization_id, delivery_id, subscription_id, event_id, event_type, url, number, success,
     status_code, error_class, error_message, request_headers, response_headers, response_body,
-    duration_ms, is_test, late, next_retry_at
+    staff_detail, duration_ms, is_test, late, next_retry_at
 )
 SELECT %(id)s, %(organization_id)s, %(delivery_id)s, %(subscription_id)s, %(event_id)s, %(event_type)s,
        %(url)s, %(attempt)s, %(accepted)s, %(status_code)s, %(error_class)s, %(error_message)s,
-       %(request_headers)s, %(response_headers)s, %(response_body)s, %(duration_ms)s, %(is_test)s,
+       %(request_headers)s, %(response_headers)s, %(response_body)s,
+       %(staff_detail)s, %(duration_ms)s, %(is_test)s,
        NOT EXISTS (SELECT 1 FROM recorded), (SELECT next_attempt_at FROM recorded)
 ON CONFLICT (id) DO NOTHING
 RETURNING late, (SELECT state FROM recorded)
@@ -88,7 +90,8 @@ class Outcome:
     request_headers: dict[str, str]
     response_headers: dict[str, str]
     response_body: str | None
-    duration_ms: float
+    duration_ms: float | None
+    staff_detail: str = ""
 
 
 def record(outcome: Outcome) -> bool:
@@ -118,6 +121,7 @@ def record(outcome: Outcome) -> bool:
         "response_headers": json.dumps(outcome.response_headers),
         "response_body": outcome.response_body,
         "duration_ms": outcome.duration_ms,
+        "staff_detail": outcome.staff_detail[:STAFF_DETAIL_MAX_CHARACTERS],
     }
     with connection.cursor() as cursor:
         cursor.execute(RECORD, parameters)

@@ -37,6 +37,7 @@ class ErrorClass(StrEnum):
     HTTP_STATUS = "http_status"
     TIMEOUT = "timeout"
     DNS = "dns_error"
+    LOOKUP_LIMIT = "lookup_limit"
     CONNECTION_REFUSED = "connection_refused"
     CONNECTION_RESET = "connection_reset"
     NETWORK = "network_error"

@@ -38,6 +38,18 @@ class Parts:
     short_waits: ShortWaits
 
 
+def new_transport() -> Transport:
+    """A sender by the settings: the operator's rule and limits."""
+    return Transport(
+        rule=target_rule(),
+        connections_per_receiver=settings.DELIVERY_CONNECTIONS_PER_RECEIVER,
+        body_max_characters=settings.DELIVERY_RESPONSE_BODY_MAX_CHARACTERS,
+        dns_timeout_seconds=settings.WEBHOOK_DNS_TIMEOUT_SECONDS,
+        lookups_per_organization=settings.WEBHOOK_DNS_LOOKUPS_PER_ORGANIZATION_MAX,
+        ca_file=settings.WEBHOOK_CA_FILE,
+    )
+
+
 _parts: Parts | None = None
 _lock = threading.Lock()
 
@@ -49,11 +61,7 @@ def parts() -> Parts:
         if _parts is None or _parts.process_id != os.getpid():
             _parts = Parts(
                 process_id=os.getpid(),
-                transport=Transport(
-                    rule=target_rule(),
-                    connections_per_receiver=settings.DELIVERY_CONNECTIONS_PER_RECEIVER,
-                    body_max_characters=settings.DELIVERY_RESPONSE_BODY_MAX_CHARACTERS,
-                ),
+                transport=new_transport(),
                 short_waits=ShortWaits(
                     longest_seconds=settings.DELIVERY_RETRY_IN_CELERY_SECONDS,
                     most=settings.DELIVERY_RETRIES_HELD_MAX,

@@ -73,11 +73,15 @@ def timeline(name: str, run: str, events: Sequence[Mapping[str, Any]]) -> str:
         lines.append(f"  {event['occurred_at'][:23]}  {event['type']}")
         for delivery in event["deliveries"]:
             attempts = "  ".join(
-                f"#{a['attempt']} {a['status_code'] or a['error_class']} {a['duration_ms']:.0f} ms"
+                f"#{a['attempt']} {a['status_code'] or a['error_class']} {_milliseconds(a)}"
                 for a in delivery["attempt_log"]
             )
             lines.append(f"      {_key(delivery)[0]:<16} {delivery['state']:<10} {attempts}")
     return "\n".join(lines)
+
+
+def _milliseconds(attempt: Mapping[str, Any]) -> str:
+    return "not sent" if attempt["duration_ms"] is None else f"{attempt['duration_ms']:.0f} ms"
 
 
 def _key(delivery: Mapping[str, Any]) -> tuple[str, str]:

@@ -178,6 +178,7 @@ class Stack:
             "PUBLIC_BASE_URL": self.base_url,
             "WEBHOOK_ALLOW_HTTP": "true",
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+            "WEBHOOK_ALLOWED_PORTS": "80,443,1024-65535",
             **self.config.env,
         }
 

@@ -104,8 +104,17 @@ class AttemptAdmin(ReadOnlyAdmin):
     )
     ordering = ("-id",)
     fields = (
-        *("id", "delivery", "number", "success", "status_code", "error_class", "error_message", "late"),
-        *("organization", "subscription", "event_id", "event_type", "url", "is_test", "duration_ms"),
+        *(
+            "id",
+            "delivery",
+            "number",
+            "success",
+            "status_code",
+            "error_class",
+            "error_message",
+            "staff_detail",
+        ),
+        *("organization", "subscription", "event_id", "event_type", "url", "is_test", "late", "duration_ms"),
         *("created_at", "next_retry_at", "sent_headers", "answered_headers", "answered_body"),
     )
 

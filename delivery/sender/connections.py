@@ -11,50 +11,86 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from delivery.sender.deadline import Deadline
-from delivery.sender.result import SendFailure
+from delivery.sender.lookups import Lookups
+from delivery.sender.result import SendFailure, refusal
 from delivery.states import ErrorClass
-from subscriptions.addresses import IPAddress, TargetRule
+from subscriptions.addresses import IPAddress, TargetRule, literal_address
 
 # A kept connection was judged when it opened; after this long the name is asked again.
 CONNECTION_MAX_AGE_SECONDS = 60.0
-# getaddrinfo has no time-out of its own, so it runs where it can be abandoned. Threads that hang in
-# it are bounded by this number.
-RESOLVER_THREADS = 32
-REFUSED = "The target address is not allowed"
-
-AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
-_resolvers = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolver")
+# Status line and headers of an answer, interim answers included.
+HEAD_MAX_BYTES = 256 * 1024
 
 
-class Exchange(threading.local):
-    """The deadline and rule of the exchange that this thread is carrying out."""
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """One request and its answer: what judges its sockets and when it ends."""
 
-    deadline: Deadline
     rule: TargetRule
+    lookups: Lookups
+    organization_id: int
+    deadline: Deadline
 
 
-exchange = Exchange()
+class _OfThread(threading.local):
+    """The exchange that this thread is carrying out."""
+
+    exchange: Exchange
+
+
+_of_thread = _OfThread()
 
 
 @contextlib.contextmanager
-def carry_out(deadline: Deadline, rule: TargetRule) -> Iterator[None]:
-    exchange.deadline, exchange.rule = deadline, rule
+def carry_out(exchange: Exchange) -> Iterator[None]:
+    _of_thread.exchange = exchange
     try:
         yield
     finally:
-        del exchange.deadline, exchange.rule
+        del _of_thread.exchange
+
+
+class BoundedHead:
+    """Reads lines of an answer's head, up to so many bytes in all.
+
+    The standard library bounds lines and their number, which together is 6 MB, and begins anew with
+    each interim answer.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = HEAD_MAX_BYTES
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._file.readline(limit)
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException("the head of the answer is too long")
+        return line
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class StrictResponse(http.client.HTTPResponse):
-    """Refuses a negative chunk size, which the standard library takes for "everything there is"."""
+    """Bounds the head, and refuses a negative chunk size, which the standard library takes for "all"."""
+
+    def begin(self) -> None:
+        file: Any = self.fp
+        bounded: Any = BoundedHead(file)
+        self.fp = bounded
+        try:
+            super().begin()
+        finally:
+            if self.fp is bounded:  # else it was closed
+                self.fp = file
 
     def _safe_read(self, amt: int) -> bytes:
         if amt < 0:
@@ -70,21 +106,23 @@ class GuardedConnection(HTTPConnection):
     opened_at: float = 0.0
 
     def _new_conn(self) -> socket.socket:
-        infos = resolve(self._dns_host, self.port, exchange.deadline)
-        judge([ipaddress.ip_address(info[4][0]) for info in infos], exchange.rule)
-        return connect_to_one(infos, exchange.deadline, self.socket_options)
+        exchange = _of_thread.exchange
+        if not exchange.rule.allows_port(self.port):
+            raise refusal(f"port {self.port}: not in WEBHOOK_ALLOWED_PORTS")
+        addresses = judged(self._dns_host, exchange)
+        return connect_to_one(addresses, self.port, exchange.deadline, self.socket_options)
 
     def connect(self) -> None:
         super().connect()
         self.opened_at = time.monotonic()
-        exchange.deadline.watch(self.sock)
+        _of_thread.exchange.deadline.watch(self.sock)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
             if time.monotonic() - self.opened_at > CONNECTION_MAX_AGE_SECONDS:
                 self.close()  # the request opens it again
             else:
-                exchange.deadline.watch(self.sock)
+                _of_thread.exchange.deadline.watch(self.sock)
         super().request(*args, **kwargs)
 
 
@@ -100,47 +138,40 @@ class GuardedHTTPSPool(HTTPSConnectionPool):
     ConnectionCls = GuardedHTTPSConnection
 
 
-def resolve(host: str, port: int, deadline: Deadline) -> Sequence[AddressInfo]:
-    """Every address of the name, within the deadline. Raises SendFailure."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    future: Future[Sequence[AddressInfo]] = _resolvers.submit(
-        socket.getaddrinfo, host, port, type=socket.SOCK_STREAM
+def judged(host: str, exchange: Exchange) -> list[IPAddress]:
+    """Every address of the host, all of them allowed. Raises SendFailure.
+
+    One bad address is enough to refuse: a name that mixes them is an attack or a mistake.
+    """
+    literal = literal_address(host)
+    addresses = (
+        [literal]
+        if literal is not None
+        else exchange.lookups.addresses(
+            host, organization_id=exchange.organization_id, deadline=exchange.deadline
+        )
     )
-    try:
-        return future.result(deadline.remaining())
-    except FutureTimeoutError:
-        future.cancel()
-        raise SendFailure(ErrorClass.TIMEOUT, "The look-up of the host name took too long") from None
-    except (OSError, UnicodeError):
-        raise SendFailure(ErrorClass.DNS, "The host name could not be resolved") from None
+    host_allowed = literal is None and exchange.rule.allows_host(host)
+    for address in addresses:
+        if why := exchange.rule.address_refusal(address, host_allowed=host_allowed):
+            raise refusal(f"{address}: {why}")
+    if not addresses:
+        raise SendFailure(ErrorClass.DNS, "The host name could not be resolved")
+    return addresses
 
 
-def judge(addresses: Sequence[IPAddress], rule: TargetRule) -> None:
-    """One bad address among the answers is enough: a name that mixes them is an attack or a mistake."""
-    if not addresses or not all(rule.allows_address(address) for address in addresses):
-        raise SendFailure(ErrorClass.ADDRESS_NOT_ALLOWED, REFUSED)
-
-
-def connect_to_one(infos: Sequence[AddressInfo], deadline: Deadline, options: Any) -> socket.socket:
+def connect_to_one(
+    addresses: Sequence[IPAddress], port: int, deadline: Deadline, options: Any
+) -> socket.socket:
     """A connection to the first address that takes one. Raises SendFailure."""
     failure = SendFailure(ErrorClass.NETWORK, "No connection could be made")
-    for family, kind, protocol, _, sockaddr in infos:
+    for address in addresses:
         remaining = deadline.remaining()
         if remaining <= 0:
             break
-        sock = socket.socket(family, kind, protocol)
         try:
-            for option in options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(remaining)
-            sock.connect(sockaddr)
+            sock = _connected(address, port, remaining, options)
         except OSError as error:
-            sock.close()
             failure = _connect_failure(error)
         else:
             sock.settimeout(max(0.001, deadline.remaining()))
@@ -148,6 +179,27 @@ def connect_to_one(infos: Sequence[AddressInfo], deadline: Deadline, options: An
     if deadline.remaining() <= 0:
         raise SendFailure(ErrorClass.TIMEOUT, "Connecting took too long")
     raise failure
+
+
+def _connected(address: IPAddress, port: int, seconds: float, options: Any) -> socket.socket:
+    """Connected to this address: a number and no name, so that nobody is asked again where it is."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for option in options or ():
+            sock.setsockopt(*option)
+        sock.settimeout(seconds)
+        sock.connect((str(address), port))
+        # The second lock: whatever went wrong on the way here, nothing is sent to anybody else.
+        peer = sock.getpeername()[0]
+        if ipaddress.ip_address(peer) != address:
+            raise refusal(f"{peer}: connected to instead of {address}")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _connect_failure(error: OSError) -> SendFailure:

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from delivery.states import ErrorClass
 
+# All that a tenant hears of a refusal, whatever was refused.
+REFUSED = "The target address is not allowed"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutgoingRequest:
@@ -14,6 +17,8 @@ class OutgoingRequest:
     body: bytes = field(repr=False)
     #: total deadline over name look-up, connecting, TLS, sending and receiving
     timeout_seconds: float
+    #: whose share of the name look-ups this one uses
+    organization_id: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +42,10 @@ class NoAnswer:
 
     error_class: ErrorClass
     message: str
-    duration_ms: float
+    #: None for a refused target: a time would tell what its name resolved to
+    duration_ms: float | None
+    #: which address or text was refused and by which rule; never for the customer
+    staff_detail: str = ""
 
     @property
     def refused(self) -> bool:
@@ -48,7 +56,13 @@ class NoAnswer:
 class SendFailure(Exception):
     """Raised inside the sender where the reason is known exactly; it becomes a NoAnswer."""
 
-    def __init__(self, error_class: ErrorClass, message: str) -> None:
+    def __init__(self, error_class: ErrorClass, message: str, staff_detail: str = "") -> None:
         self.error_class = error_class
         self.message = message
+        self.staff_detail = staff_detail
         super().__init__(message)
+
+
+def refusal(staff_detail: str) -> SendFailure:
+    """The target is refused; `staff_detail` says why to staff alone."""
+    return SendFailure(ErrorClass.ADDRESS_NOT_ALLOWED, REFUSED, staff_detail)

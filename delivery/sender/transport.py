@@ -1,20 +1,28 @@
 """The only place that talks HTTP: pooled connections, a total deadline, no redirects, a capped answer."""
 
+import ssl
 import time
+from functools import lru_cache
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.util.ssl_ import create_urllib3_context
 
-from delivery.sender.connections import GuardedHTTPSPool, GuardedPool, carry_out
+from delivery.sender.connections import Exchange, GuardedHTTPSPool, GuardedPool, carry_out
 from delivery.sender.deadline import Deadline, Watchdog
-from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
+from delivery.sender.lookups import Lookups
+from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure, refusal
 from delivery.states import ErrorClass
-from subscriptions.addresses import TargetRule
+from subscriptions.addresses import TargetRule, ascii_url
+from subscriptions.headers import cannot_be_sent
 
 # Receivers whose connections are kept: 256 pools of a few idle sockets each.
 RECEIVERS_KEPT = 256
+# Judging a URL's text takes 15 to 150 µs; a URL and what was said of it are about 1 KB.
+URLS_KEPT = 10_000
 HEADERS_KEPT = 50
 HEADER_VALUE_MAX_CHARACTERS = 512
 UTF8_MAX_BYTES_PER_CHARACTER = 4
@@ -23,9 +31,19 @@ UTF8_MAX_BYTES_PER_CHARACTER = 4
 class GuardedAdapter(HTTPAdapter):
     """Lets connections be made by the guarded classes only, and never through a proxy."""
 
+    def __init__(self, *, ca_file: str, connections_per_receiver: int) -> None:
+        self._tls = tls_context(ca_file)
+        super().__init__(
+            pool_connections=RECEIVERS_KEPT, pool_maxsize=connections_per_receiver, max_retries=0
+        )
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._tls)
         self.poolmanager.pool_classes_by_scheme = {"http": GuardedPool, "https": GuardedHTTPSPool}
+
+    def cert_verify(self, conn: Any, *args: Any, **kwargs: Any) -> None:
+        """The context has the authorities already; the base class would read them for each connection."""
+        conn.cert_reqs = "CERT_REQUIRED"
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         raise SendFailure(ErrorClass.NOT_SENT, "Proxies are not supported")
@@ -34,47 +52,75 @@ class GuardedAdapter(HTTPAdapter):
 class Transport:
     """Sends requests to targets that the rule allows. Safe to share between threads."""
 
-    def __init__(self, *, rule: TargetRule, connections_per_receiver: int, body_max_characters: int) -> None:
+    def __init__(
+        self,
+        *,
+        rule: TargetRule,
+        connections_per_receiver: int,
+        body_max_characters: int,
+        dns_timeout_seconds: float = 5.0,
+        lookups_per_organization: int = 8,
+        ca_file: str = "",
+    ) -> None:
         self._rule = rule
+        self._target = lru_cache(URLS_KEPT)(self._judged_text)
+        self._lookups = Lookups(
+            timeout_seconds=dns_timeout_seconds, per_organization=lookups_per_organization
+        )
         self._body_max_characters = body_max_characters
         self._watchdog = Watchdog()
         # The adapter alone, without a session: that would look into the answer of a redirect even when
         # it is not to follow it, keep cookies, and read proxies and .netrc from the environment.
-        self._adapter = GuardedAdapter(
-            pool_connections=RECEIVERS_KEPT, pool_maxsize=connections_per_receiver, max_retries=0
-        )
+        self._adapter = GuardedAdapter(ca_file=ca_file, connections_per_receiver=connections_per_receiver)
 
     def send(self, request: OutgoingRequest) -> Answer | NoAnswer:
         """One POST; every failure on the way is a NoAnswer, not an exception."""
         started = time.monotonic()
-        # The text is judged again: the operator's rule may have changed since it was registered.
-        if self._rule.refusal(request.url) is not None:
-            return NoAnswer(
-                error_class=ErrorClass.ADDRESS_NOT_ALLOWED,
-                message="The target URL is not allowed",
-                duration_ms=0.0,
-            )
         deadline = Deadline(request.timeout_seconds)
+        exchange = Exchange(
+            rule=self._rule,
+            lookups=self._lookups,
+            organization_id=request.organization_id,
+            deadline=deadline,
+        )
         try:
-            with self._watchdog.enforce(deadline), carry_out(deadline, self._rule):
-                status, headers, body = self._exchange(request, deadline)
+            url = self._checked(request)
+            with self._watchdog.enforce(deadline), carry_out(exchange):
+                status, headers, body = self._exchange(url, request, deadline)
         except (SendFailure, requests.RequestException, HTTPError, OSError, UnicodeError) as error:
             failure = _failure(error, deadline)
             refused = failure.error_class is ErrorClass.ADDRESS_NOT_ALLOWED
             return NoAnswer(
                 error_class=failure.error_class,
                 message=failure.message,
-                duration_ms=0.0 if refused else _milliseconds_since(started),
+                duration_ms=None if refused else _milliseconds_since(started),
+                staff_detail=failure.staff_detail,
             )
         return Answer(
             status_code=status, headers=headers, body=body, duration_ms=_milliseconds_since(started)
         )
 
+    def _checked(self, request: OutgoingRequest) -> str:
+        """The URL to send to. Judges once more: the rule may have changed since it was registered."""
+        why, url = self._target(request.url)
+        if why:
+            raise refusal(f"URL {why}")
+        if cannot_be_sent(request.headers):
+            raise SendFailure(ErrorClass.NOT_SENT, "The request could not be built from the URL and headers")
+        return url
+
+    def _judged_text(self, url: str) -> tuple[str | None, str]:
+        """Why it is refused, or None and the URL as the HTTP library takes it."""
+        why = self._rule.refusal(url)
+        return why, url if why else ascii_url(url)
+
     def close(self) -> None:
         self._adapter.close()
 
-    def _exchange(self, request: OutgoingRequest, deadline: Deadline) -> tuple[int, dict[str, str], str]:
-        prepared = requests.Request("POST", request.url, headers=request.headers, data=request.body).prepare()
+    def _exchange(
+        self, url: str, request: OutgoingRequest, deadline: Deadline
+    ) -> tuple[int, dict[str, str], str]:
+        prepared = requests.Request("POST", url, headers=request.headers, data=request.body).prepare()
         response = self._adapter.send(prepared, stream=True, timeout=max(0.001, deadline.remaining()))
         complete = False
         try:
@@ -100,6 +146,16 @@ class Transport:
     def _text(self, raw: bytes) -> str:
         """What the log keeps: NULs replaced, for PostgreSQL stores none."""
         return raw.decode("utf-8", errors="replace").replace("\x00", "\ufffd")[: self._body_max_characters]
+
+
+@lru_cache(maxsize=4)
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """The usual certificate authorities, and those of `ca_file`, if any; read once per process."""
+    context = create_urllib3_context()
+    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def _kept_headers(response: requests.Response) -> dict[str, str]:

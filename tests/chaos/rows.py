@@ -91,5 +91,5 @@ def _attempt(*row: Any) -> AttemptRow:
         timestamp=headers.get("webhook-timestamp", ""),
         recorded=recorded,
         next_retry=next_retry,
-        duration_seconds=duration / 1000,
+        duration_seconds=(duration or 0) / 1000,  # none where nothing was sent
     )

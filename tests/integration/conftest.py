@@ -20,9 +20,9 @@ from delivery.queue import WakeUp
 from delivery.sender import Transport
 from delivery.short_waits import ShortWaits
 from delivery.states import Lane
+from delivery.worker import new_transport
 from subscriptions import cache, services
 from subscriptions.models import Organization, Scope, Subscription
-from subscriptions.rules import target_rule
 from tests.brokers import Broker, pointed_at, valkey
 from tests.receiver import Receiver
 
@@ -131,7 +131,7 @@ def subscribe(organization: Organization, receiver: Receiver) -> Callable[..., S
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:
-    running = Transport(rule=target_rule(), connections_per_receiver=8, body_max_characters=2048)
+    running = new_transport()
     yield running
     running.close()
 

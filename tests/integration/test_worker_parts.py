@@ -105,7 +105,7 @@ def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch:
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    rule = TargetRule.of(allow_http=True, networks=["127.0.0.0/8"])
+    rule = TargetRule.of(allow_http=True, networks=["127.0.0.0/8"], ports=["*"])
     transport = Transport(rule=rule, connections_per_receiver=1, body_max_characters=10)
 
     result = post(transport, receiver.url())

@@ -52,6 +52,27 @@ def test_no_function_is_too_long_to_be_understood() -> None:
     assert too_long == {}
 
 
+def test_only_the_sender_opens_sockets_to_receivers() -> None:
+    """import-linter keeps requests and urllib3 there; these would be ways around it.
+
+    The others: the host's name (presence), and a file of certificates that is read (target_checks).
+    """
+    importers = {
+        (path.relative_to(CHECKOUT).as_posix(), name)
+        for path in sources(*PRODUCT)
+        for name in re.findall(
+            r"^\s*(?:import|from) (socket|ssl|asyncio|http\.client|urllib\.request|smtplib|ftplib)\b",
+            path.read_text(),
+            re.MULTILINE,
+        )
+    }
+
+    assert {i for i in importers if not i[0].startswith("delivery/sender/")} == {
+        ("delivery/presence.py", "socket"),
+        ("delivery/target_checks.py", "ssl"),
+    }
+
+
 @pytest.mark.parametrize(
     "variable",
     sorted(

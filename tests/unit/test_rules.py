@@ -5,13 +5,17 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from delivery import signing
 from subscriptions import rules
+from subscriptions.keys import new_standard_secret
 from webhooks_project.errors import InvalidInput
 
 BAD_NAMES = ["", " ", "a b", "a:b", "a\n", "a\r\nb", "é", "a\x00", "(a)", "a,b", "a/b", "a=b", "x" * 256]
 RESERVED = """Host HOST Connection Keep-Alive Transfer-Encoding TE Trailer Upgrade Expect Content-Type
     content-length Content-Encoding Accept-Encoding User-Agent Date Cookie Proxy-Authorization webhook-id
-    Webhook-Timestamp WEBHOOK-SIGNATURE X-Webhook-Signature X-Webhook-Secret X-Skyvern-Signature""".split()
+    Proxy-Connection Proxy-Authenticate HTTP2-Settings Max-Forwards Via Forwarded Content-MD5 Content-Any
+    Webhook-Timestamp WEBHOOK-SIGNATURE Webhook-Any X-Skyvern-Timestamp
+    X-Webhook-Signature X-Webhook-Secret X-Skyvern-Signature""".split()
 BAD_VALUES = ["a\nb", "a\r\nX-Evil: 1", "a\x00", "a\x7f", "a\tb", "é", "☕", "x" * 4097]
 
 
@@ -55,6 +59,26 @@ def test_the_number_of_headers_is_limited(settings: Settings) -> None:
     rules.check_headers({"A": "", "B": ""})
 
     assert refusal(rules.check_headers, {"A": "", "B": "", "C": ""}) == ("too_many", "headers")
+
+
+def test_names_and_values_together_are_limited(settings: Settings) -> None:
+    settings.SUBSCRIPTION_HEADERS_MAX_BYTES = 20
+
+    rules.check_headers({"X-A": "1234567", "X-B": "1234567"})
+
+    too_long = {"X-A": "1234567", "X-Bc": "1234567"}
+    assert refusal(rules.check_headers, too_long) == ("too_long", "headers")
+
+
+def test_no_header_that_the_service_sends_can_be_set_by_a_customer() -> None:
+    message = signing.Signable(webhook_id="evt_1", timestamp=1, body=b"{}")
+    keys = signing.Keys(standard=[new_standard_secret()], text=["text"], api_key="key")
+    ours = {"Content-Type", "User-Agent", "Accept-Encoding", "Host", "Content-Length", "Connection"}
+    ours |= set(signing.headers_for(list(signing.SCHEMES), message, keys))
+
+    assert len(ours) > 10
+    for name in ours:
+        assert refusal(rules.check_headers, {name: "x"}) == ("reserved_header", "headers"), name
 
 
 def test_a_refused_value_is_not_repeated_in_the_message() -> None:

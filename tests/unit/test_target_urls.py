@@ -5,8 +5,8 @@ import pytest
 from subscriptions.addresses import TargetRule
 
 PRODUCTION = TargetRule.of(allow_http=False, networks=())
-HTTP = TargetRule.of(allow_http=True, networks=())
-LOCAL = TargetRule.of(allow_http=True, networks=["127.0.0.0/8", "::1/128"])
+HTTP = TargetRule.of(allow_http=True, ports=["*"])
+LOCAL = TargetRule.of(allow_http=True, networks=["127.0.0.0/8", "::1/128"], ports=["*"])
 
 ACCEPTED = [
     "https://example.com",
@@ -57,7 +57,7 @@ REFUSED = [
     ("https://example.com:99999/", NOT_A_URL),
     ("https://example.com:port/", NOT_A_URL),
     ("https://example.com:-1/", NOT_A_URL),
-    ("https://example.com:0/", "must not use port 0"),
+    ("https://example.com:0/", "must use port 443 or 8443"),
     ("https://user@example.com/", USER),
     ("https://user:secret@example.com/", USER),
     ("https://@example.com/", USER),

@@ -3,9 +3,21 @@
 from webhooks_project import env
 
 # Where webhooks may go. Production: https to public addresses only. Local mode, demo and tests
-# open loopback over http by these variables, visibly.
+# open loopback over http on any unprivileged port by these variables, visibly.
 WEBHOOK_ALLOW_HTTP = env.flag("WEBHOOK_ALLOW_HTTP", False)
 WEBHOOK_ALLOWED_NETWORKS = env.words("WEBHOOK_ALLOWED_NETWORKS")
+WEBHOOK_ALLOWED_HOSTS = env.words("WEBHOOK_ALLOWED_HOSTS")
+WEBHOOK_ALLOWED_PORTS = env.words(
+    "WEBHOOK_ALLOWED_PORTS", "80,443,8443" if WEBHOOK_ALLOW_HTTP else "443,8443"
+)
+WEBHOOK_REFUSED_NETWORKS = env.words("WEBHOOK_REFUSED_NETWORKS")
+WEBHOOK_NAT64_PREFIXES = env.words("WEBHOOK_NAT64_PREFIXES")
+WEBHOOK_CA_FILE = env.text("WEBHOOK_CA_FILE", "")
+WEBHOOK_DNS_TIMEOUT_SECONDS = env.number("WEBHOOK_DNS_TIMEOUT_SECONDS", 5.0, at_least=0.1)
+# Look-ups at once in one process: names that hang must not use up everybody's.
+WEBHOOK_DNS_LOOKUPS_PER_ORGANIZATION_MAX = env.integer(
+    "WEBHOOK_DNS_LOOKUPS_PER_ORGANIZATION_MAX", 8, at_least=1
+)
 
 DELIVERY_TIMEOUT_DEFAULT_SECONDS = env.number("DELIVERY_TIMEOUT_DEFAULT_SECONDS", 10.0, at_least=0.1)
 DELIVERY_TIMEOUT_MAX_SECONDS = env.number("DELIVERY_TIMEOUT_MAX_SECONDS", 60.0)

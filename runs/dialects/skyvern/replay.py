@@ -63,7 +63,7 @@ def retry_webhook(
         "payload": bytes(delivery.body.body).decode(),
         "headers": attempt.request_headers if attempt else {},
         "status_code": attempt.status_code if attempt else None,
-        "latency_ms": int(attempt.duration_ms) if attempt else None,
+        "latency_ms": int(attempt.duration_ms) if attempt and attempt.duration_ms is not None else None,
         "response_body": _response_body(attempt) if attempt else None,
         "error": _error(attempt, timeout) if attempt else _nobody_worked(delivery),
     }
