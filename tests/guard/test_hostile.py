@@ -196,6 +196,18 @@ def test_a_flood_of_an_answer_is_cut_off_early_and_fills_no_memory(sender: Sende
     assert len(getattr(result, "body", "")) <= 100
 
 
+@pytest.mark.parametrize("coding", PACKED)
+def test_a_packed_answer_is_kept_as_it_came(sender: Sender, coding: str) -> None:
+    packed = PACKED[coding]
+    head = OK + f"Content-Encoding: {coding}\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+
+    with serving(say(head, packed)) as server:
+        result = post(sender(**LOCAL), server.url)
+
+    assert isinstance(result, Answer), result
+    assert result.body == packed.decode(errors="replace").replace("\x00", "\ufffd")[:100]
+
+
 TRAILERS = endless(CHUNKED + b"0\r\n", b"X-A: 1\r\n")
 
 
