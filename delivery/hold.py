@@ -17,6 +17,7 @@ from delivery.claim import Claimed
 from delivery.models import Delivery
 from delivery.recorder import postpone
 from delivery.states import ErrorClass
+from subscriptions import audit
 from subscriptions.models import Organization
 from subscriptions.selectors import still_disabled, subscription_get
 from webhooks_project.errors import Conflict
@@ -119,6 +120,14 @@ def recover(*, organization: Organization, subscription_id: int, since: datetime
                 parked=WORKER_LOST,
                 rows=CHUNK_ROWS,
             )
+            if chunk:
+                # Each chunk for itself, as it commits for itself.
+                audit.record(
+                    "subscription.recovered",
+                    subscription_id,
+                    organization=organization,
+                    after={"since": since, "deliveries": chunk},
+                )
         recovered += chunk
         if chunk < CHUNK_ROWS:
             return recovered
@@ -134,6 +143,7 @@ def recover_one(*, organization: Organization, delivery_id: UUID) -> Delivery:
             delivery.refresh_from_db()
             raise Conflict(f"the delivery is {delivery.state}, not held", code="not_held")
         delivery.refresh_from_db()
+        audit.record("delivery.recovered", delivery.pk, organization=organization)
     return delivery
 
 

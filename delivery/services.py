@@ -18,6 +18,7 @@ from delivery.claim import Claimed
 from delivery.models import Attempt, Delivery, Event, EventBody
 from delivery.queue import WakeUp, publish_after_commit
 from delivery.states import Lane, State
+from subscriptions import audit
 from subscriptions.event_types import WORKFLOW_COMPLETED
 from subscriptions.models import Organization, Subscription
 from subscriptions.selectors import subscription_get
@@ -78,6 +79,12 @@ def send_test(*, organization: Organization, subscription_id: int) -> Delivery:
             is_test=True,
         )
         _, delivery = outbox.append_for(new, subscription)
+        audit.record(
+            "subscription.tested",
+            subscription_id,
+            organization=organization,
+            after={"delivery": str(delivery.pk)},
+        )
     return delivery
 
 
@@ -114,9 +121,19 @@ def cancel(*, organization: Organization, delivery_id: UUID) -> Delivery:
     """End a delivery that still waits. Cancelling twice changes nothing. Raises NotFound, Conflict."""
     with transaction.atomic():
         delivery = selectors.delivery_get(organization, delivery_id, lock=True)
-        if delivery.state != State.CANCELLED and not cancel_one(delivery.id, "cancelled_by_request"):
+        if delivery.state == State.CANCELLED:
+            return delivery
+        if not cancel_one(delivery.id, "cancelled_by_request"):
             raise Conflict(f"the delivery is {delivery.state} already", code="delivery_ended")
+        before = {"state": delivery.state}
         delivery.refresh_from_db()
+        audit.record(
+            "delivery.cancelled",
+            delivery.pk,
+            organization=organization,
+            before=before,
+            after={"state": delivery.state},
+        )
     return delivery
 
 

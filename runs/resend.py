@@ -8,7 +8,7 @@ from runs.messages import end_of
 from runs.models import Run
 from runs.states import ENDED
 from runs.transitions import callback_to
-from subscriptions import rules
+from subscriptions import audit, rules
 from subscriptions.event_types import RUN_ENDED
 from webhooks_project.errors import InvalidInput
 
@@ -36,4 +36,11 @@ def resend_callback(run: Run, *, url: str | None = None, timeout_seconds: float)
         message = end_of(run, event_id=event.event_id, event_type=event.type, occurred_at=event.occurred_at)
         return formats.render(callback.payload_format, message)
 
-    return services.send_event_to(event, callback, render=render)
+    delivery = services.send_event_to(event, callback, render=render)
+    audit.record(
+        "run.webhook_resent",
+        run.public_id,
+        organization=run.organization,
+        after={"delivery": str(delivery.pk), "url": url},
+    )
+    return delivery

@@ -12,7 +12,7 @@ from runs import selectors
 from runs.dialects import profiles
 from runs.dialects.profile import IdForm
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Workflow, WorkflowVersion
-from subscriptions import rules, secrets
+from subscriptions import audit, rules, secrets
 from subscriptions.models import Organization
 from webhooks_project.errors import Conflict, InvalidInput
 
@@ -56,6 +56,8 @@ def workflow_create(
                 created_at=created_at,
             )
             _publish(workflow, settings, values.get("version_id"))
+            facts = {"name": name, "dialect": dialect, **_facts(settings)}
+            audit.record("workflow.created", workflow.public_id, organization=organization, after=facts)
     except IntegrityError:
         raise Conflict("a workflow of this id or slug exists", field="id", code="id_taken") from None
     return workflow
@@ -90,13 +92,25 @@ def workflow_update(*, organization: Organization, workflow_id: str, values: Map
     check_settings(workflow.dialect, after)
     if not values.get("allow_downgrade"):
         _refuse_downgrade(workflow.dialect, before["payload_format"], after["payload_format"])
+    facts = {"name": workflow.name, **_facts(before)}
     if "name" in values:
         workflow.name = values["name"]
     workflow.updated_at = timezone.now()
     workflow.save(update_fields=["name", "updated_at"])
     if after != before or "version_id" in values:
         _publish(workflow, after, values.get("version_id"))
+    changed = {"name": workflow.name, **_facts(after)}
+    if after["encrypted_headers"] != before["encrypted_headers"]:
+        changed["headers"] = values["headers"]
+    audit.record_change(
+        "workflow.updated", workflow.public_id, organization=organization, before=facts, after=changed
+    )
     return workflow
+
+
+def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit tells of a version: of headers only their names."""
+    return {name: settings[name] for name in VERSIONED if name != "encrypted_headers"}
 
 
 def _with_headers(values: Mapping[str, Any], encrypted_before: str) -> Mapping[str, Any]:

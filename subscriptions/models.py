@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from subscriptions.audit_entry import AuditEntry as AuditEntry  # a model of this app, too
 from subscriptions.event_types import DisabledReason, PayloadFormat, RetryPolicyName, SignatureScheme
 from subscriptions.idempotency import RememberedAnswer as RememberedAnswer  # a model of this app, too
 from subscriptions.ids import new_organization_id, new_subscription_id

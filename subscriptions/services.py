@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from subscriptions import keys, rules, secrets, selectors
+from subscriptions import audit_notes, keys, rules, secrets, selectors
 from subscriptions.event_types import DisabledReason, SignatureScheme
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, SigningSecret, Subscription
 from subscriptions.selectors import has_secret
@@ -31,6 +31,7 @@ def organization_create(*, name: str, contact_email: str = "") -> tuple[Organiza
             organization = Organization.objects.create(name=name, contact_email=contact_email)
             secret = keys.new_standard_secret()
             _keep(secret, SigningSecret.Kind.STANDARD, organization=organization)
+            audit_notes.organization_created(organization)
     except IntegrityError:
         raise Conflict("an organization of this name exists", field="name", code="name_taken") from None
     return organization, secret
@@ -59,12 +60,16 @@ def api_key_create(
             expires_at=expires_at,
         )
         key.organizations.set(others)
+        audit_notes.api_key_created(key)
     return key, plain
 
 
+@transaction.atomic
 def api_key_revoke(key: ApiKey) -> None:
     """From now on every request with this key is refused. Revoking twice changes nothing."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+    now = timezone.now()
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
+        audit_notes.api_key_revoked(key, now)
 
 
 @transaction.atomic
@@ -88,6 +93,7 @@ def subscription_create(*, organization: Organization, values: Mapping[str, Any]
     if secret:
         _keep(secret, SigningSecret.Kind.TEXT, subscription=subscription)
     _check_can_sign(subscription)
+    audit_notes.subscription_created(subscription, values)
     return subscription, signing_secret
 
 
@@ -100,7 +106,7 @@ def subscription_update(
     Raises NotFound, InvalidInput.
     """
     subscription = selectors.subscription_get(organization, subscription_id, lock=True)
-    was_active = subscription.is_active
+    was_active, before = subscription.is_active, audit_notes.facts(subscription)
     _assign(subscription, values)
     if values.get("is_active"):
         _enable(subscription)
@@ -108,6 +114,7 @@ def subscription_update(
         _replace_text_secret(subscription, values["secret"])
     _check_can_sign(subscription)
     _save(subscription)
+    audit_notes.subscription_updated(subscription, before, values)
     if was_active and not subscription.is_active:
         subscription_stopped.send(Subscription, subscription=subscription, reason="subscription_deactivated")
     return subscription
@@ -129,6 +136,7 @@ def subscription_disable(subscription_id: int, reason: DisabledReason) -> Subscr
     subscription.disabled_at = timezone.now()
     subscription.disabled_reason = reason
     _save(subscription)
+    audit_notes.subscription_disabled(subscription)
     return subscription
 
 
@@ -147,6 +155,7 @@ def subscription_delete(*, organization: Organization, subscription_id: int) -> 
     subscription.encrypted_headers = ""
     subscription.signing_secrets.all().delete()
     _save(subscription)
+    audit_notes.subscription_deleted(subscription)
     subscription_stopped.send(Subscription, subscription=subscription, reason="subscription_deleted")
 
 
@@ -185,6 +194,7 @@ def signing_secret_rotate(
     )
     if subscription is not None:
         Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1)
+    audit_notes.secret_rotated(organization, subscription, workflow_id, overlap_seconds)
     return secret
 
 

@@ -20,6 +20,7 @@ from delivery.replays.filter import Skip, judged
 from delivery.replays.model import UNFINISHED, Replay, ReplayState
 from delivery.replays.plan import NewReplay, TooManyToCount, check, matched
 from delivery.states import ENDED
+from subscriptions import audit
 from subscriptions.models import Organization
 from webhooks_project.errors import Conflict
 
@@ -44,6 +45,12 @@ def replay(*, organization: Organization, delivery_id: UUID, new_id: bool = Fals
         if refusal:
             raise Conflict(refusal, code="not_replayable")
         (copy,) = insert_copies([old.pk], new_ids=new_id)
+        audit.record(
+            "delivery.replayed",
+            old.pk,
+            organization=organization,
+            after={"replayed_as": str(copy), "new_id": new_id},
+        )
         return selectors.delivery_get(organization, copy)
 
 
@@ -58,7 +65,9 @@ def replay_chosen(deliveries: Collection[Delivery]) -> dict[UUID, str | None]:
         among = Q(pk__in=[delivery.pk for delivery in deliveries])
         rows = judged(Delivery.objects.filter(among), among, again=True, began_at=None).order_by("pk")
         refusals = {row.pk: _refusal(row) for row in rows}
-        insert_copies([id_ for id_, refusal in refusals.items() if refusal is None], new_ids=False)
+        chosen = [row for row in rows if refusals[row.pk] is None]
+        insert_copies([row.pk for row in chosen], new_ids=False)
+        audit.record_all("delivery.replayed", [(row.pk, row.organization_id) for row in chosen])
     return refusals
 
 
@@ -89,6 +98,9 @@ def replay_create(new: NewReplay, *, count_seconds: float | None) -> tuple[Repla
                 # A bound all the same, that its owner can see.
                 made.limit = new.limit or new.deliveries_max
             made.save(update_fields=["matched", "limit"])
+            asked = ("replay_key", "filter", "include_delivered", "new_ids", "limit", "rate_per_second")
+            facts = {name: getattr(made, name) for name in (*asked, "matched")}
+            audit.record("replay.created", made.pk, organization=made.organization_id, after=facts)
     except IntegrityError:
         # Two calls with the same key at once: the other one was first.
         known = _known(new)
@@ -137,23 +149,32 @@ def _refuse_too_many(new: NewReplay) -> None:
 
 
 def replay_pause(replay: Replay) -> Replay:
-    return _moved(replay, ReplayState.PAUSED, of=(ReplayState.RUNNING,))
+    return _moved(replay, "replay.paused", ReplayState.PAUSED, of=(ReplayState.RUNNING,))
 
 
 def replay_resume(replay: Replay) -> Replay:
-    return _moved(replay, ReplayState.RUNNING, of=(ReplayState.PAUSED,), next_chunk_at=Now())
+    return _moved(
+        replay, "replay.resumed", ReplayState.RUNNING, of=(ReplayState.PAUSED,), next_chunk_at=Now()
+    )
 
 
 def replay_cancel(replay: Replay) -> Replay:
     """Nothing more is replayed; the copies that were made go on."""
-    return _moved(replay, ReplayState.CANCELLED, of=tuple(UNFINISHED), finished_at=Now())
+    return _moved(replay, "replay.cancelled", ReplayState.CANCELLED, of=tuple(UNFINISHED), finished_at=Now())
 
 
-def _moved(replay: Replay, to: ReplayState, *, of: tuple[ReplayState, ...], **values: Any) -> Replay:
+@transaction.atomic
+def _moved(
+    replay: Replay, action: str, to: ReplayState, *, of: tuple[ReplayState, ...], **values: Any
+) -> Replay:
     """Compare and set; asking for the present state changes nothing. Raises Conflict after an end."""
     rows = Replay.objects.filter(pk=replay.pk)
     moved = rows.filter(state__in=of).update(state=to, updated_at=Now(), **values)
+    before = {"state": replay.state}
     replay.refresh_from_db()
-    if not moved and replay.state != to:
+    if moved:
+        owner = replay.organization_id
+        audit.record(action, replay.pk, organization=owner, before=before, after={"state": to})
+    elif replay.state != to:
         raise Conflict(f"the replay is {replay.state} already", code="replay_ended")
     return replay

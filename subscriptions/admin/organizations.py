@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from subscriptions import services
+from subscriptions import edits, services
 from subscriptions.admin.base import ReadOnlyAdmin
 from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter
 from subscriptions.admin.service_forms import ServiceAdmin, ServiceForm
@@ -23,9 +23,7 @@ class OrganizationForm(ServiceForm):
 
     def carry_out(self) -> Organization:
         if not self.is_new:
-            organization: Organization = self.instance
-            organization.save(update_fields=self.changed_data)
-            return organization
+            return edits.organization_update(self.instance, self.changed_values())
         organization, self.secret = services.organization_create(**self.cleaned_data)
         return organization
 
@@ -89,10 +87,7 @@ class ApiKeyForm(ServiceForm):
         fields = ("name", "expires_at")
 
     def carry_out(self) -> ApiKey:
-        api_key: ApiKey = self.instance
-        # Naming the columns keeps a revocation that happens meanwhile.
-        api_key.save(update_fields=self.changed_data)
-        return api_key
+        return edits.api_key_update(self.instance, self.changed_values())
 
 
 @admin.register(ApiKey)

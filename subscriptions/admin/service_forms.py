@@ -31,6 +31,9 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error(error.field if error.field in self.fields else None, error.detail)
         return self.outcome is not None
 
+    def changed_values(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in self.changed_data}
+
     @property
     def is_new(self) -> bool:
         return bool(self.instance._state.adding)

@@ -14,8 +14,11 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from subscriptions import audit
+from subscriptions.audit_entry import ActorKind
 from subscriptions.key_use import note
 from subscriptions.keys import hash_api_key
+from subscriptions.middleware import address_of
 from subscriptions.models import ApiKey, Organization, Scope
 from webhooks_project.errors import NotFound
 
@@ -51,6 +54,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The API key is unknown, expired or revoked.", code="bad_api_key")
         note(key)
         organization = _organization(key, request.headers.get(ORGANIZATION_HEADER))
+        audit.now_acting(audit.Actor(ActorKind.API_KEY, key.prefix, address_of(request)))
         return AnonymousUser(), Caller(organization, frozenset(key.scopes), key)
 
     def authenticate_header(self, request: Request) -> str:

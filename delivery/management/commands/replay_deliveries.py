@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from threading import Event as Flag
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from delivery.management.replay_options import add_options, new_replay, replay_to_resume
 from delivery.models import Delivery, Replay
@@ -21,6 +21,7 @@ from delivery.replays import chunks as replay_chunks
 from delivery.replays import services as replays
 from delivery.replays.model import ReplayState
 from delivery.replays.plan import NewReplay, forecast, judged_now
+from subscriptions.management.audited import AuditedCommand
 from webhooks_project.errors import DomainError
 
 EXAMPLES = 5
@@ -29,7 +30,7 @@ INTERRUPTED = 130
 LOOK_SECONDS = 0.25
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
     help = "Replay ended deliveries that match all given filters, oldest first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -4,14 +4,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from subscriptions import services
+from subscriptions.management.audited import AuditedCommand
 from subscriptions.models import DEFAULT_SCOPES, Organization, Scope
 
 
-class Command(BaseCommand):
+class Command(AuditedCommand):
     help = "Print a new API key of an organization, which is created if it is missing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
