@@ -65,6 +65,7 @@ class EventBody(models.Model):
 
     class Meta:
         verbose_name_plural = "event bodies"
+        permissions = [("see_bodies", "Can see bodies, receivers' answers and what runs took and gave")]
         constraints = [
             models.UniqueConstraint(fields=["event", "payload_format"], name="eventbody_once_per_format")
         ]
@@ -123,6 +124,12 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name_plural = "deliveries"
+        permissions = [
+            ("replay_delivery", "Can replay delivery"),
+            ("cancel_delivery", "Can cancel delivery"),
+            ("recover_delivery", "Can send held delivery"),
+            ("export_delivery", "Can export deliveries"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(finished_at__isnull=False, state__in=sorted(ENDED))
@@ -200,6 +207,7 @@ class Attempt(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        permissions = [("export_attempt", "Can export attempts")]
         indexes = [
             # delivery/selectors.py: a delivery's story, in order.
             models.Index(fields=["delivery", "id"], name="attempt_of_delivery"),

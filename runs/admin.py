@@ -9,6 +9,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from delivery.admin import shown
+from delivery.admin.bodies import BodiesAdmin
 from runs import services, webhook_version
 from runs.models import Run, Step, Workflow, WorkflowVersion
 from subscriptions.admin.base import ReadOnlyAdmin
@@ -64,6 +65,7 @@ class WorkflowAdmin(ServiceAdmin):
         "updated_at",
     )
     readonly_fields = fields[1:]
+    audited_as = "public_id"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -119,8 +121,13 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
         return _json(version.outputs)
 
 
-class ReportedAdmin(ReadOnlyAdmin):
+class ReportedAdmin(BodiesAdmin):
     """What runs and steps have in common: JSON of the executor, read only where it is shown."""
+
+    bodies = frozenset(
+        f"shown_{name}"
+        for name in ("request", "input", "output", "error", "artifacts", "primary", "metadata")
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("input", "output", "error", "artifacts", "reports")

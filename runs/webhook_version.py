@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from delivery import formats
 from delivery.admin import shown
+from delivery.admin.bodies import may_see_bodies
 from runs import outputs, services
 from runs.detail import RunDetail
 from runs.dialects import profiles
@@ -87,7 +88,8 @@ def page(request: HttpRequest, model_admin: "admin.ModelAdmin[Workflow]", pk: in
         "form": form,
         "asks": asks,
         "may_change": may_change,
-        **preview(workflow, form.versions),
+        "may_see_bodies": may_see_bodies(request),
+        **(preview(workflow, form.versions) if may_see_bodies(request) else {}),
     }
     return TemplateResponse(request, TEMPLATE, context)
 

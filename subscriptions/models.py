@@ -78,6 +78,7 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        permissions = [("revoke_apikey", "Can revoke API key")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(signs=True) ^ Q(encrypted_key=""), name="apikey_kept_only_if_it_signs"
@@ -135,6 +136,12 @@ class Subscription(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        permissions = [
+            ("switch_subscription", "Can enable and disable subscription"),
+            ("test_subscription", "Can send a test event to subscription"),
+            ("recover_subscription", "Can send what is held for subscription"),
+            ("rotate_subscription", "Can rotate the secret of subscription"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=~Q(is_active=True, deleted_at__isnull=False),
@@ -185,6 +192,7 @@ class SigningSecret(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [("see_secrets", "Can see a new secret or key, once")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(subscription__isnull=True) | Q(workflow_id=""), name="signingsecret_one_owner"

@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import BinaryField, QuerySet
+from django.db.models.functions import Substr
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -11,11 +12,13 @@ from django.utils.html import format_html_join
 
 from delivery import hold, services
 from delivery.admin import shown
-from delivery.admin.filters import CreatedFilter, StateFilter, search_deliveries
+from delivery.admin.bodies import may_see_bodies
+from delivery.admin.export import ExportingAdmin
+from delivery.admin.filters import StateFilter, search_deliveries
 from delivery.models import Delivery
 from delivery.replays import services as replays
-from subscriptions.admin.base import ReadOnlyAdmin
-from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter
+from subscriptions.admin.base import asking_action
+from subscriptions.admin.filters import CreatedFilter, OrganizationFilter, SubscriptionFilter
 from webhooks_project.errors import Conflict
 
 ATTEMPTS_SHOWN_MAX = 100
@@ -23,7 +26,7 @@ REPLAYS_SHOWN_MAX = 20
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnlyAdmin):
+class DeliveryAdmin(ExportingAdmin):
     list_display = (
         *("id", "state_and_reason", "event_type", "organization", "url", "attempts", "last_status_code"),
         *("next_attempt_at", "created_at"),
@@ -37,6 +40,19 @@ class DeliveryAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     actions = ("replay", "cancel", "recover")
     page_actions = ("replay", "cancel", "recover")
+    export_permission = "delivery.export_delivery"
+    export_columns = {
+        **{name: name for name in "id state reason".split()},
+        "event_id": "event__event_id",
+        "event_type": "event__type",
+        "organization": "organization__public_id",
+        "subscription_id": "subscription_id",
+        **{name: name for name in "url webhook_id attempts last_status_code".split()},
+        **{name: name for name in "created_at next_attempt_at finished_at is_test".split()},
+        "replay_of": "replay_of_id",
+        "payload_format": "body__payload_format",
+    }
+    export_bodies = {"body": "beginning"}
     change_form_template = "admin/delivery/delivery/change_form.html"
     change_list_template = "admin/delivery/delivery/change_list.html"
     fieldsets = (
@@ -80,6 +96,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return [name for _, options in self.fieldsets for name in options["fields"]]
 
+    def export_rows(self, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        beginning = Substr("body__body", 1, shown.SHOWN_MAX_CHARACTERS, output_field=BinaryField())
+        return queryset.annotate(beginning=beginning)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
     ) -> tuple[QuerySet[Delivery], bool]:
@@ -97,7 +117,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if obj is not None:
             log = list(obj.attempt_log.order_by("-id")[:ATTEMPTS_SHOWN_MAX])
-            context["body"] = shown.body(bytes(obj.body.body))
+            context["may_see_bodies"] = may_see = may_see_bodies(request)
+            context["body"] = shown.body(bytes(obj.body.body)) if may_see else None
             context["payload_format"] = obj.body.payload_format
             context["attempts"] = [
                 {
@@ -129,29 +150,35 @@ class DeliveryAdmin(ReadOnlyAdmin):
         links = ((reverse("admin:delivery_delivery_change", args=[id_]), id_) for id_ in ids)
         return format_html_join(", ", '<a href="{}">{}</a>', links) or "-"
 
-    @admin.action(description="Replay", permissions=["operate"])
-    def replay(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        chosen: list[Delivery] = self.bounded(request, queryset)
-        refusals = replays.replay_chosen(chosen)
+    def told(self, object_: Delivery) -> str:
+        return f"{object_.id}: {object_.state}, to {object_.url}"
+
+    @asking_action(
+        "Replay",
+        permission="delivery.replay_delivery",
+        note="The same bytes go out again, also where they have arrived before.",
+    )
+    def replay(self, request: HttpRequest, objects: list[Delivery]) -> None:
+        refusals = replays.replay_chosen(objects)
         self.report(
             request,
             "Replayed",
-            [delivery for delivery in chosen if refusals.get(delivery.id, "it is gone") is None],
+            [delivery for delivery in objects if refusals.get(delivery.id, "it is gone") is None],
             [refusal for refusal in refusals.values() if refusal],
         )
 
-    @admin.action(description="Cancel", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+    @asking_action("Cancel", permission="delivery.cancel_delivery", note="Nothing more is sent for them.")
+    def cancel(self, request: HttpRequest, objects: list[Delivery]) -> None:
         def work(delivery: Delivery) -> None:
             if delivery.finished_at is not None:
                 raise Conflict(f"the delivery is {delivery.state} already")
             services.cancel(organization=delivery.organization, delivery_id=delivery.id)
 
-        self.do_each(request, self.bounded(request, queryset), work, "Cancelled")
+        self.do_each(request, objects, work, "Cancelled")
 
-    @admin.action(description="Send what is held", permissions=["operate"])
-    def recover(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+    @asking_action("Send what is held", permission="delivery.recover_delivery")
+    def recover(self, request: HttpRequest, objects: list[Delivery]) -> None:
         def work(delivery: Delivery) -> None:
             hold.recover_one(organization=delivery.organization, delivery_id=delivery.id)
 
-        self.do_each(request, self.bounded(request, queryset), work, "Sent on their way")
+        self.do_each(request, objects, work, "Sent on their way")

@@ -1,13 +1,11 @@
 """List filters and searches that a table of 100 million rows can answer."""
 
-import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from delivery.models import Delivery, Event
 from delivery.states import ENDED, ErrorClass, State
@@ -16,24 +14,6 @@ from subscriptions.ids import first_uuid7
 
 # Of one run or event id; a run has two events per step.
 EVENTS_FOUND_MAX = 1_000
-
-
-class CreatedFilter(admin.SimpleListFilter):
-    """By the time in the key (UUID version 7), so that the primary key answers it."""
-
-    title = "created"
-    parameter_name = "created"
-    HOURS = (("1", "Past hour"), ("24", "Past 24 hours"), ("168", "Past 7 days"), ("720", "Past 30 days"))
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return self.HOURS
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        hours = self.value()
-        if hours not in dict(self.HOURS):
-            return queryset
-        since = timezone.now() - datetime.timedelta(hours=int(hours))
-        return queryset.filter(id__gte=first_uuid7(int(since.timestamp() * 1000)))
 
 
 class StateFilter(admin.SimpleListFilter):

@@ -7,8 +7,9 @@ from django.db.models import F, Func, IntegerField, Q, QuerySet
 from django.http import HttpRequest
 
 from delivery.admin import shown
+from delivery.admin.bodies import BodiesAdmin
+from delivery.admin.export import ExportingAdmin
 from delivery.admin.filters import (
-    CreatedFilter,
     ErrorFilter,
     EventTypeFilter,
     StatusFilter,
@@ -18,7 +19,7 @@ from delivery.admin.filters import (
 )
 from delivery.models import Attempt, Canary, Delivery, Event, EventBody, Worker
 from subscriptions.admin.base import ReadOnlyAdmin
-from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter, whole_number
+from subscriptions.admin.filters import CreatedFilter, OrganizationFilter, SubscriptionFilter, whole_number
 
 DELIVERIES_FOUND_MAX = 1_000
 
@@ -55,7 +56,7 @@ class EventAdmin(ReadOnlyAdmin):
 
 
 @admin.register(EventBody)
-class EventBodyAdmin(ReadOnlyAdmin):
+class EventBodyAdmin(BodiesAdmin):
     list_display = ("id", "payload_format", "event", "size")
     list_select_related = ("event",)
     list_filter = (CreatedFilter, "payload_format")
@@ -63,6 +64,7 @@ class EventBodyAdmin(ReadOnlyAdmin):
     search_help_text = "Exact id of a body, event or run."
     ordering = ("-id",)
     fields = ("id", "event", "payload_format", "size", "text")
+    bodies = frozenset({"text"})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EventBody]:
         size = Func(F("body"), function="octet_length", output_field=IntegerField())
@@ -88,7 +90,7 @@ class EventBodyAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ReadOnlyAdmin):
+class AttemptAdmin(ExportingAdmin):
     list_display = (
         *("id", "number", "success", "status_code", "error_class", "event_type", "organization", "url"),
         *("duration_ms", "created_at"),
@@ -117,6 +119,16 @@ class AttemptAdmin(ReadOnlyAdmin):
         *("organization", "subscription", "event_id", "event_type", "url", "is_test", "late", "duration_ms"),
         *("created_at", "next_retry_at", "sent_headers", "answered_headers", "answered_body"),
     )
+    bodies = frozenset({"answered_headers", "answered_body"})
+    export_permission = "delivery.export_attempt"
+    export_columns = {
+        **{name: name for name in "id delivery_id number success status_code".split()},
+        **{name: name for name in "error_class error_message event_id event_type".split()},
+        "organization": "organization__public_id",
+        "subscription_id": "subscription_id",
+        **{name: name for name in "url duration_ms created_at next_retry_at is_test late".split()},
+    }
+    export_bodies = {name: name for name in ("response_headers", "response_body")}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         return super().get_queryset(request).defer("request_headers", "response_headers", "response_body")

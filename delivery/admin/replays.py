@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -21,12 +20,13 @@ from delivery.replays.filter import ANSWERS, ReplayFilter
 from delivery.replays.model import ReplayState
 from delivery.replays.plan import NewReplay, forecast
 from delivery.states import ENDED
-from subscriptions.admin.base import ReadOnlyAdmin
+from subscriptions.admin.base import ReadOnlyAdmin, asking_action
 from subscriptions.admin.filters import OrganizationFilter
 from subscriptions.models import Organization
 from webhooks_project.errors import DomainError, InvalidInput
 
 TEMPLATE = "admin/delivery/replay/start.html"
+START = "delivery.start_replay"
 COUNT_MAX_SECONDS = 10.0
 # Filters of the list of deliveries that a replay has, too; with any other the page cannot begin.
 FROM_LIST = {"organization", "subscription", "state", "created"}
@@ -120,21 +120,21 @@ class ReplayAdmin(ReadOnlyAdmin):
             return f"{replay.examined:,}"
         return f"{replay.examined:,} of {replay.matched:,}"
 
-    @admin.action(description="Pause", permissions=["operate"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[Replay]) -> None:
-        self.do_each(request, self.bounded(request, queryset), replays.replay_pause, "Paused")
+    @asking_action("Pause", permission="delivery.pause_replay")
+    def pause(self, request: HttpRequest, objects: list[Replay]) -> None:
+        self.do_each(request, objects, replays.replay_pause, "Paused")
 
-    @admin.action(description="Resume", permissions=["operate"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Replay]) -> None:
-        self.do_each(request, self.bounded(request, queryset), replays.replay_resume, "Resumed")
+    @asking_action("Resume", permission="delivery.resume_replay")
+    def resume(self, request: HttpRequest, objects: list[Replay]) -> None:
+        self.do_each(request, objects, replays.replay_resume, "Resumed")
 
-    @admin.action(description="Cancel", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Replay]) -> None:
-        self.do_each(request, self.bounded(request, queryset), replays.replay_cancel, "Cancelled")
+    @asking_action("Cancel", permission="delivery.cancel_replay")
+    def cancel(self, request: HttpRequest, objects: list[Replay]) -> None:
+        self.do_each(request, objects, replays.replay_cancel, "Cancelled")
 
     def start(self, request: HttpRequest) -> HttpResponse:
         """The filter, then how many it finds, then the replay."""
-        if not self.has_operate_permission(request):
+        if not request.user.has_perm(START):
             raise PermissionDenied
         form = (
             ReplayForm(request.POST) if request.method == "POST" else ReplayForm(initial=from_list(request))
@@ -160,7 +160,6 @@ class ReplayAdmin(ReadOnlyAdmin):
 
     def _started(self, request: HttpRequest, asked: NewReplay) -> HttpResponse:
         made, _ = replays.replay_create(asked, count_seconds=COUNT_MAX_SECONDS)
-        LogEntry.objects.log_actions(request.user.pk or 0, [made], ADDITION, "Started.")
         messages.success(request, f"The replay {made.pk} is {ReplayState(made.state).value}.")
         return redirect(reverse("admin:delivery_replay_change", args=[made.pk]))
 

@@ -1,14 +1,13 @@
 """What only this app can add to the subscriptions' pages: their deliveries and the test event."""
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from delivery import hold, services
 from subscriptions.admin import subscriptions as base
-from subscriptions.admin.base import ACTION_MESSAGES_MAX
+from subscriptions.admin.base import ACTION_MESSAGES_MAX, asking_action
 from subscriptions.models import Subscription
 
 admin.site.unregister(Subscription)
@@ -25,8 +24,8 @@ class SubscriptionAdmin(base.SubscriptionAdmin):
         url = reverse("admin:delivery_delivery_changelist")
         return format_html('<a href="{}?subscription={}">Show them</a>', url, subscription.pk)
 
-    @admin.action(description="Send test event", permissions=["operate"])
-    def send_test(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+    @asking_action("Send test event", permission="subscriptions.test_subscription", most=ACTION_MESSAGES_MAX)
+    def send_test(self, request: HttpRequest, objects: list[Subscription]) -> None:
         def work(subscription: Subscription) -> None:
             # A worker sends it; its page tells how it went.
             delivery = services.send_test(
@@ -36,10 +35,14 @@ class SubscriptionAdmin(base.SubscriptionAdmin):
             text = format_html('Test event for {}: <a href="{}">its delivery</a>', subscription, url)
             self.message_user(request, text, messages.INFO)
 
-        self.do_each(request, self.bounded(request, queryset, ACTION_MESSAGES_MAX), work, "Test event queued")
+        self.do_each(request, objects, work, "Test event queued")
 
-    @admin.action(description="Send everything that is held", permissions=["operate"])
-    def recover_held(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+    @asking_action(
+        "Send everything that is held",
+        permission="subscriptions.recover_subscription",
+        most=ACTION_MESSAGES_MAX,
+    )
+    def recover_held(self, request: HttpRequest, objects: list[Subscription]) -> None:
         def work(subscription: Subscription) -> None:
             count = hold.recover(
                 organization=subscription.organization,
@@ -48,4 +51,4 @@ class SubscriptionAdmin(base.SubscriptionAdmin):
             )
             self.message_user(request, f"{subscription}: {count} held deliveries go out", messages.INFO)
 
-        self.do_each(request, self.bounded(request, queryset, ACTION_MESSAGES_MAX), work, "Recovered")
+        self.do_each(request, objects, work, "Recovered")

@@ -64,6 +64,12 @@ class Replay(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [
+            ("start_replay", "Can start replay"),
+            ("pause_replay", "Can pause replay"),
+            ("resume_replay", "Can resume replay"),
+            ("cancel_replay", "Can cancel replay"),
+        ]
         constraints = [
             # Two operators' replays (no organization) may not share a key either.
             models.UniqueConstraint(

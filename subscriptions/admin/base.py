@@ -1,15 +1,20 @@
-"""What all admin pages share: bounded lists and actions, read-only records, actions on a page."""
+"""What all admin pages share: bounded lists, actions that ask first, secrets shown once, records."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth import get_permission_codename
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import OperationalError, connection, transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.functional import cached_property
 
 from webhooks_project.errors import DomainError
@@ -17,6 +22,8 @@ from webhooks_project.errors import DomainError
 ACTION_OBJECTS_MAX = 1_000
 # Where each object gets a message of its own: messages travel in a cookie of 2 KB.
 ACTION_MESSAGES_MAX = 5
+# Named on the page that asks whether an action is meant.
+ACTION_OBJECTS_NAMED = 10
 COUNTED_ROWS_MAX = 10_000
 COUNT_MAX_MILLISECONDS = 500
 
@@ -58,14 +65,43 @@ def estimated_rows(model: type[Model]) -> int:
         return int(cursor.fetchone()[0])
 
 
+Work = Callable[[Any, HttpRequest, list[Any]], HttpResponseBase | None]
+Action = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponseBase | None]
+
+
+def asking_action(
+    description: str, *, permission: str, note: str = "", most: int = ACTION_OBJECTS_MAX
+) -> Callable[[Work], Action]:
+    """Make an admin action of a method that does something with a list of objects.
+
+    Only who has the `permission` is offered it. A page first says what is to be done with how many
+    and which objects; what is confirmed there is done with exactly these.
+    """
+
+    def make(work: Work) -> Action:
+        @wraps(work)
+        def action(self: Any, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
+            asked: BaseAdmin = self
+            objects = asked.chosen(request, queryset, most)
+            if not objects:
+                return None
+            if "confirmed" not in request.POST:
+                return asked.ask(request, work.__name__, description, note, objects)
+            return work(self, request, objects) or asked.back_to_page(request, objects)
+
+        action.permission = permission  # type: ignore[attr-defined]
+        return admin.action(description=description)(action)
+
+    return make
+
+
 class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Lists that stay fast in big tables, and actions for those who may change the model.
+    """Lists that stay fast in big tables, and actions that ask first, each with a permission of its own.
 
     What has no index (the state of ended deliveries, a URL, an error) is found among the newest
     rows; where hardly any row matches, a time filter beside it spares reading the whole table.
 
-    The action permission `operate` is the model's change permission of Django, also where the page
-    itself is read-only.
+    What changed is told by the audit entries of the services, so Django's own log is left empty.
     """
 
     paginator = BoundedPaginator
@@ -77,9 +113,96 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     #: actions that its own page offers too, as buttons
     page_actions: ClassVar[tuple[str, ...]] = ()
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        codename = get_permission_codename("change", self.opts)
-        return request.user.has_perm(f"{self.opts.app_label}.{codename}")
+    #: by which the audit knows an object
+    audited_as: ClassVar[str] = "pk"
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        offered = super().get_actions(request)
+        return {name: action for name, action in offered.items() if action and self._may(request, action[0])}
+
+    @staticmethod
+    def _may(request: HttpRequest, action: Any) -> bool:
+        permission = getattr(action, "permission", None)
+        return permission is None or request.user.has_perm(permission)
+
+    def chosen(self, request: HttpRequest, queryset: QuerySet[Any], most: int) -> list[Any]:
+        """What was ticked in the list, or what was shown on the page that asked."""
+        if "chosen" not in request.POST:
+            return self.bounded(request, queryset, most)
+        rows = self.get_queryset(request)
+        if self.list_select_related:
+            rows = rows.select_related(*self.list_select_related)  # type: ignore[misc]
+        try:
+            return self.bounded(request, rows.filter(pk__in=request.POST["chosen"].split(",")), most)
+        except (ValueError, ValidationError):
+            raise Http404 from None
+
+    def ask(
+        self, request: HttpRequest, name: str, description: str, note: str, objects: list[Any]
+    ) -> HttpResponse:
+        """The page before an action: what, how many, the first few."""
+        from_page = "from_page" in request.POST
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{description}: {self.numbered(len(objects))}",
+            "opts": self.opts,
+            "action": name,
+            "description": description,
+            "note": note,
+            "named": [
+                (self.page_of(object_), self.told(object_)) for object_ in objects[:ACTION_OBJECTS_NAMED]
+            ],
+            "more": max(0, len(objects) - ACTION_OBJECTS_NAMED),
+            "chosen": ",".join(str(object_.pk) for object_ in objects),
+            # Django wants at least one ticked; `chosen` is what counts.
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "first": objects[0].pk,
+            "from_page": from_page,
+            "back": self.page_of(objects[0]) if from_page else request.get_full_path(),
+        }
+        return TemplateResponse(request, "admin/ask.html", context)
+
+    def told(self, object_: Any) -> str:
+        """One object on the page that asks."""
+        return str(object_)
+
+    def page_of(self, object_: Any) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[object_.pk])
+
+    def back_to_page(self, request: HttpRequest, objects: list[Any]) -> HttpResponse | None:
+        """Who pressed a button on an object's page sees it again; None: the list."""
+        return redirect(self.page_of(objects[0])) if "from_page" in request.POST else None
+
+    def show_once(self, request: HttpRequest, secrets: Mapping[str, str], back: str) -> HttpResponse:
+        """New secrets in this answer alone: a message would pass through a cookie or the sessions' table."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Shown this once",
+            "opts": self.opts,
+            "secrets": dict(secrets) if may_see_secrets(request) else {},
+            "back": back,
+        }
+        return TemplateResponse(request, "admin/shown_once.html", context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        object_ = self.get_object(request, object_id)
+        if object_ is None:
+            raise Http404
+        if not self.has_view_permission(request, object_):
+            raise PermissionDenied
+        known_as = getattr(object_, self.audited_as)
+        return redirect(reverse("admin:subscriptions_auditentry_changelist", query={"q": known_as}))
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Noted by the service."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Noted by the service."""
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Noted by the service."""
 
     def bounded(
         self, request: HttpRequest, queryset: QuerySet[Any], most: int = ACTION_OBJECTS_MAX
@@ -111,10 +234,9 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.report(request, done, succeeded, refusals)
 
     def report(self, request: HttpRequest, done: str, succeeded: list[Any], refusals: list[str]) -> None:
-        """The messages of an action, and its lines in the objects' histories."""
+        """The messages of an action."""
         if succeeded:
             self.message_user(request, f"{done}: {self.numbered(len(succeeded))}.", messages.SUCCESS)
-            LogEntry.objects.log_actions(cast("int", request.user.pk), succeeded, CHANGE, f"{done}.")
         if refusals:
             text = f"Skipped: {self.numbered(len(refusals))}. The first: {refusals[0]}"
             self.message_user(request, text, messages.WARNING)
@@ -136,6 +258,10 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             (name, action[2]) for name in self.page_actions if obj and (action := allowed.get(name))
         ]
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+
+def may_see_secrets(request: HttpRequest) -> bool:
+    return request.user.has_perm("subscriptions.see_secrets")
 
 
 class ReadOnlyAdmin(BaseAdmin):

@@ -3,20 +3,18 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from subscriptions import edits, services
-from subscriptions.admin.base import ReadOnlyAdmin
+from subscriptions.admin.base import ReadOnlyAdmin, asking_action
 from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter
 from subscriptions.admin.service_forms import ServiceAdmin, ServiceForm
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope, SigningSecret
 
 
 class OrganizationForm(ServiceForm):
-    secret: str = ""
-
     class Meta:
         model = Organization
         fields = ("name", "contact_email")
@@ -24,7 +22,8 @@ class OrganizationForm(ServiceForm):
     def carry_out(self) -> Organization:
         if not self.is_new:
             return edits.organization_update(self.instance, self.changed_values())
-        organization, self.secret = services.organization_create(**self.cleaned_data)
+        organization, secret = services.organization_create(**self.cleaned_data)
+        self.secrets = {"The organization's signing secret": secret}
         return organization
 
 
@@ -37,6 +36,7 @@ class OrganizationAdmin(ServiceAdmin):
     ordering = ("-id",)
     fields = ("name", "contact_email", "public_id", "created_at")
     readonly_fields = ("public_id", "created_at")
+    audited_as = "public_id"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Organization], search_term: str
@@ -44,11 +44,6 @@ class OrganizationAdmin(ServiceAdmin):
         term = search_term.strip()
         found = Q(public_id=term) | Q(name__istartswith=term)
         return (queryset.filter(found) if term else queryset), False
-
-    def save_model(self, request: HttpRequest, obj: Organization, form: Any, change: Any) -> None:
-        if form.secret:
-            text = f"The organization's signing secret, shown this once: {form.secret}"
-            self.message_user(request, text, messages.WARNING)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # It would take all logs of the tenant with it.
@@ -62,7 +57,6 @@ class NewApiKeyForm(ServiceForm):
     signs_webhooks = forms.BooleanField(
         required=False, help_text="Webhooks can be signed with it; it is then kept, encrypted."
     )
-    key: str = ""
 
     class Meta:
         model = ApiKey
@@ -70,7 +64,7 @@ class NewApiKeyForm(ServiceForm):
 
     def carry_out(self) -> ApiKey:
         values = self.cleaned_data
-        api_key, self.key = services.api_key_create(
+        api_key, key = services.api_key_create(
             organization=values["organization"],
             others=values["organizations"],
             name=values["name"],
@@ -78,6 +72,7 @@ class NewApiKeyForm(ServiceForm):
             signs=values["signs_webhooks"],
             expires_at=values["expires_at"],
         )
+        self.secrets = {"The API key": key}
         return api_key
 
 
@@ -102,6 +97,7 @@ class ApiKeyAdmin(ServiceAdmin):
     autocomplete_fields = ("organization", "organizations")
     actions = ("revoke",)
     page_actions = ("revoke",)
+    audited_as = "prefix"
 
     ADD_FIELDS = ("organization", "organizations", "name", "scopes", "signs_webhooks", "expires_at")
     FIXED_FIELDS = (
@@ -119,17 +115,20 @@ class ApiKeyAdmin(ServiceAdmin):
         form = ApiKeyForm if change else NewApiKeyForm
         return super().get_form(request, obj, change, form=form, **kwargs)
 
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
-        if not change:
-            self.message_user(request, f"The key, shown this once: {form.key}", messages.WARNING)
-
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Revoking keeps the row, and with it who used what.
         return False
 
-    @admin.action(description="Revoke", permissions=["operate"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self.do_each(request, self.bounded(request, queryset), services.api_key_revoke, "Revoked")
+    def told(self, object_: ApiKey) -> str:
+        return f"{object_} {object_.name}, {object_.organization}"
+
+    @asking_action(
+        "Revoke",
+        permission="subscriptions.revoke_apikey",
+        note="From then on every request with it is refused.",
+    )
+    def revoke(self, request: HttpRequest, objects: list[ApiKey]) -> None:
+        self.do_each(request, objects, services.api_key_revoke, "Revoked")
 
 
 @admin.register(SigningSecret)

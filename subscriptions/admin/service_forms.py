@@ -1,10 +1,11 @@
 """Forms whose saving is a service: the admin never writes past the rules that the API obeys."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from subscriptions.admin.base import BaseAdmin
 from webhooks_project.errors import DomainError
@@ -17,6 +18,8 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
     """
 
     outcome: Any = None
+    #: what the service made and tells only now, by name
+    secrets: Mapping[str, str] = {}
 
     def carry_out(self) -> Any:
         """Call the service with the cleaned data; returns the saved object."""
@@ -40,7 +43,7 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ServiceAdmin(BaseAdmin):
-    """Saves through a `ServiceForm`; `save_model` is left to tell what only the service knows."""
+    """Saves through a `ServiceForm`, and shows once what only its service knows."""
 
     form: type[ServiceForm]
 
@@ -49,6 +52,14 @@ class ServiceAdmin(BaseAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """The form's service has saved it."""
+        obj.new_secrets = form.secrets
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        if obj.new_secrets:
+            return self.show_once(request, obj.new_secrets, self.page_of(obj))
+        return super().response_add(request, obj, post_url_continue)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         """The form's service has saved it."""

@@ -54,7 +54,6 @@ class SubscriptionForm(ServiceForm):
         help_text='Sent with each request, such as {"X-Team": "a"}; never shown again. '
         "Empty: as they are; {}: none.",
     )
-    generated_secret: str = ""
 
     class Meta:
         model = Subscription
@@ -100,7 +99,7 @@ class SubscriptionForm(ServiceForm):
                 organization=self.cleaned_data["organization"], values=values
             )
             if signing_secret != values.get("secret"):
-                self.generated_secret = signing_secret
+                self.secrets = {f"Signing secret of {subscription.pk}": signing_secret}
             return subscription
         return services.subscription_update(
             organization=self.instance.organization,

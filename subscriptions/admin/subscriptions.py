@@ -3,18 +3,20 @@
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.actions import delete_selected
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from subscriptions import services
-from subscriptions.admin.base import ACTION_MESSAGES_MAX
+from subscriptions.admin.base import ACTION_MESSAGES_MAX, asking_action
 from subscriptions.admin.filters import OrganizationFilter, whole_number
 from subscriptions.admin.service_forms import ServiceAdmin
 from subscriptions.admin.subscription_form import SubscriptionForm
 from subscriptions.models import Subscription
 from webhooks_project.errors import NotFound
+
+SWITCH = "subscriptions.switch_subscription"
 
 
 @admin.register(Subscription)
@@ -91,26 +93,21 @@ class SubscriptionAdmin(ServiceAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.deleted_at)
 
-    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: Any) -> None:
-        if form.generated_secret:
-            self._show_secret(request, obj, form.generated_secret)
-
-    def _show_secret(self, request: HttpRequest, subscription: Subscription, secret: str) -> None:
-        text = f"Signing secret of {subscription.pk}, shown this once: {secret}"
-        self.message_user(request, text, messages.WARNING)
+    def told(self, object_: Subscription) -> str:
+        return f"{object_.name} ({object_.pk}) to {object_.url}, {object_.organization}"
 
     # --- Actions ---
 
-    @admin.action(description="Enable", permissions=["operate"])
-    def enable(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
-        self._set_active(request, queryset, True, "Enabled")
+    @asking_action("Enable", permission=SWITCH)
+    def enable(self, request: HttpRequest, objects: list[Subscription]) -> None:
+        self._set_active(request, objects, True, "Enabled")
 
-    @admin.action(description="Disable", permissions=["operate"])
-    def disable(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
-        self._set_active(request, queryset, False, "Disabled")
+    @asking_action("Disable", permission=SWITCH, note="What still waits for them is cancelled.")
+    def disable(self, request: HttpRequest, objects: list[Subscription]) -> None:
+        self._set_active(request, objects, False, "Disabled")
 
     def _set_active(
-        self, request: HttpRequest, queryset: QuerySet[Subscription], is_active: bool, done: str
+        self, request: HttpRequest, objects: list[Subscription], is_active: bool, done: str
     ) -> None:
         def work(subscription: Subscription) -> None:
             services.subscription_update(
@@ -119,20 +116,26 @@ class SubscriptionAdmin(ServiceAdmin):
                 values={"is_active": is_active},
             )
 
-        self.do_each(request, self.bounded(request, queryset), work, done)
+        self.do_each(request, objects, work, done)
 
-    @admin.action(description="Rotate signing secret", permissions=["operate"])
-    def rotate_secret(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+    @asking_action(
+        "Rotate signing secret",
+        permission="subscriptions.rotate_subscription",
+        note="The new secret is shown once; those before it sign beside it for a day.",
+        most=ACTION_MESSAGES_MAX,
+    )
+    def rotate_secret(self, request: HttpRequest, objects: list[Subscription]) -> HttpResponse | None:
+        secrets: dict[str, str] = {}
+
         def work(subscription: Subscription) -> None:
             if subscription.deleted_at:
                 raise NotFound(f"{subscription} is deleted")
-            secret = services.signing_secret_rotate(
+            secrets[f"Signing secret of {subscription.pk}"] = services.signing_secret_rotate(
                 organization=subscription.organization, subscription=subscription
             )
-            self._show_secret(request, subscription, secret)
 
-        objects = self.bounded(request, queryset, ACTION_MESSAGES_MAX)
         self.do_each(request, objects, work, "Rotated the signing secret")
+        return self.show_once(request, secrets, request.get_full_path()) if secrets else None
 
     # --- Deletion ---
 

@@ -50,4 +50,16 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(APPEND_ONLY, LIFTED),
+        migrations.AlterModelOptions(
+            name='apikey',
+            options={'permissions': [('revoke_apikey', 'Can revoke API key')]},
+        ),
+        migrations.AlterModelOptions(
+            name='signingsecret',
+            options={'permissions': [('see_secrets', 'Can see a new secret or key, once')]},
+        ),
+        migrations.AlterModelOptions(
+            name='subscription',
+            options={'permissions': [('switch_subscription', 'Can enable and disable subscription'), ('test_subscription', 'Can send a test event to subscription'), ('recover_subscription', 'Can send what is held for subscription'), ('rotate_subscription', 'Can rotate the secret of subscription')]},
+        ),
     ]

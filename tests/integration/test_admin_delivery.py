@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
@@ -15,7 +14,9 @@ from delivery.models import Attempt, Delivery
 from delivery.replays import services as replays
 from delivery.states import State
 from subscriptions.admin.base import ACTION_OBJECTS_MAX
+from subscriptions.audit_entry import AuditEntry
 from subscriptions.models import Organization, Subscription
+from tests import admin_pages
 from tests.integration.conftest import CollectedWakeUps
 from tests.integration.test_admin import staff
 from tests.receiver import Receiver, Reply
@@ -45,8 +46,7 @@ def page(client: Client, delivery: Delivery) -> str:
 
 def act(client: Client, action: str, *deliveries: Delivery) -> str:
     """The page after the action."""
-    data = {"action": action, "_selected_action": [str(delivery.id) for delivery in deliveries]}
-    return client.post(DELIVERIES, data, follow=True).content.decode()
+    return admin_pages.act(client, DELIVERIES, action, *(delivery.id for delivery in deliveries))
 
 
 def test_the_page_shows_body_and_answers_as_text(
@@ -114,7 +114,8 @@ def test_replay_sends_again_what_has_ended_and_says_what_it_skipped(
     assert "Replayed: 1 delivery." in text
     assert "Skipped: 1 delivery." in text
     assert "it has not ended yet" in text
-    assert LogEntry.objects.get().object_id == str(ended.id)
+    noted = AuditEntry.objects.get(action="delivery.replayed")
+    assert (noted.object_id, noted.actor) == (str(ended.id), "admin")
 
 
 def test_cancel_ends_what_waits_and_says_what_it_skipped(
@@ -145,13 +146,14 @@ def test_who_may_only_view_is_offered_no_action_and_cannot_force_one(
     assert sorted(Delivery.objects.values_list("state", flat=True)) == [State.EXHAUSTED, State.PENDING]
 
 
-def test_the_change_permission_is_enough_to_act_from_the_page(
+def test_the_action_s_own_permission_is_enough_to_act_from_the_page(
     organization: Organization, subscribe: Subscribe
 ) -> None:
-    operator = staff("change_delivery")
+    operator = staff("cancel_delivery")
     subscribe()
     delivery = happen(organization)
     assert 'value="cancel"' in page(operator, delivery)
+    assert 'value="replay"' not in page(operator, delivery)
     act(operator, "cancel", delivery)
     delivery.refresh_from_db()
     assert delivery.state == State.CANCELLED

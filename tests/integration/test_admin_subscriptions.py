@@ -15,6 +15,7 @@ from subscriptions import services
 from subscriptions.models import ApiKey, Organization, SigningSecret, Subscription
 from subscriptions.selectors import has_secret
 from subscriptions.snapshots import of_subscription
+from tests import admin_pages
 from tests.integration.conftest import CollectedWakeUps
 from tests.integration.test_admin import staff
 from tests.receiver import Receiver
@@ -53,8 +54,7 @@ def change(client: Client, subscription: Subscription, **changes: Any) -> str:
 
 
 def act(client: Client, action: str, *subscriptions: Subscription, **more: str) -> str:
-    data = {"action": action, "_selected_action": [subscription.pk for subscription in subscriptions]} | more
-    return client.post(SUBSCRIPTIONS, data, follow=True).content.decode()
+    return admin_pages.act(client, SUBSCRIPTIONS, action, *(row.pk for row in subscriptions), **more)
 
 
 def keys_of(subscription: Subscription, kind: str = "standard") -> list[str]:
@@ -232,7 +232,7 @@ def test_an_api_key_works_until_it_is_revoked(admin_client: Client, organization
     admin_client.post(f"{keys}{key.pk}/change/", {"name": "renamed", "scopes": ["webhooks:write"]})
     key.refresh_from_db()
     assert (key.name, key.scopes) == ("renamed", ["webhooks:read"])
-    admin_client.post(keys, {"action": "revoke", "_selected_action": [key.pk]})
+    admin_pages.act(admin_client, keys, "revoke", key.pk)
     assert api.get("/v1/webhooks").status_code == 401
     assert admin_client.post(f"{keys}{key.pk}/delete/", {"post": "yes"}).status_code == 403
 

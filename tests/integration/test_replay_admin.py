@@ -3,12 +3,13 @@
 import re
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from delivery.models import Replay
 from delivery.states import State
+from subscriptions.audit_entry import AuditEntry
 from subscriptions.models import Organization, Subscription
+from tests import admin_pages
 from tests.integration.test_admin import staff
 from tests.integration.test_replay import ended, replayed, start, subscription, through
 
@@ -25,8 +26,7 @@ def text_of(client: Client, url: str) -> str:
 
 
 def act(client: Client, action: str, replay: Replay) -> str:
-    data = {"action": action, "_selected_action": [str(replay.pk)]}
-    return client.post(REPLAYS, data, follow=True).content.decode()
+    return admin_pages.act(client, REPLAYS, action, replay.pk)
 
 
 def test_the_list_of_deliveries_leads_to_a_page_filled_with_its_filter(
@@ -63,7 +63,8 @@ def test_the_number_is_shown_before_anything_is_replayed(
     replay = Replay.objects.get()
     assert (replay.organization, replay.rate_per_second, replay.matched) == (organization, 5.0, 2)
     assert "0 of 2" in page
-    assert LogEntry.objects.get().object_id == str(replay.pk)
+    noted = AuditEntry.objects.get(action="replay.created")
+    assert (noted.object_id, noted.actor) == (str(replay.pk), "admin")
     through(replay)
     assert replayed() == sorted(row.pk for row in rows[:2])
 

@@ -32,6 +32,9 @@ X_FRAME_OPTIONS = "DENY"
 # Probes come over plain http from inside the cluster.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 
+# Rows of one file that the admin exports; the newest ones.
+EXPORT_ROWS_MAX = env.integer("EXPORT_ROWS_MAX", 100_000, at_least=1)
+
 # Mails to organizations. Without EMAIL_HOST none are sent: they wait, and the admin shows them.
 EMAIL_HOST = env.text("EMAIL_HOST", "")
 EMAIL_PORT = env.integer("EMAIL_PORT", 587, at_least=1)
