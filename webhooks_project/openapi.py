@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 ERROR = {
@@ -64,7 +65,7 @@ class AdministratorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-un
     name = "session"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:

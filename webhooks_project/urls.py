@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.renderers import OpenApiJsonRenderer
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from runs.dialects import profiles
 from subscriptions.admin.login import ThrottledLogInForm
@@ -35,7 +35,8 @@ urlpatterns = [
     ),
     path(
         "docs",
-        SpectacularSwaggerView.as_view(
+        # Its script is an answer of its own, so that none has to be in the page.
+        SpectacularSwaggerSplitView.as_view(
             url_name="openapi", authentication_classes=[], permission_classes=[], http_method_names=["get"]
         ),
     ),

@@ -39,4 +39,4 @@ def pairs(headers: Any) -> list[tuple[str, str]]:
 
 
 def preformatted(text: str) -> str:
-    return format_html('<pre style="max-height: 30em; overflow: auto">{}</pre>', text[:SHOWN_MAX_CHARACTERS])
+    return format_html('<pre class="body">{}</pre>', text[:SHOWN_MAX_CHARACTERS])

@@ -26,9 +26,42 @@ SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("TRUST_X_FORWARDED_PROTO", False) else None
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+# The prefix makes browsers take them from this host over https only, whatever a neighbour sets.
+SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else "runhooks-session"
+CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else "runhooks-csrf"
+# Pages carry the token themselves, so no script has to read the cookie.
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = env.integer("SESSION_MAX_SECONDS", 8 * 3600, at_least=60)
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 31_536_000 if PRODUCTION else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+# Nothing at all would take the Origin from our own forms, which the check of their token wants.
+SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+
+_NOTHING = {
+    "default-src": "'none'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+}
+_PAGE = _NOTHING | {
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+}
+CONTENT_SECURITY_POLICIES = {
+    "data": _NOTHING,
+    "admin": _PAGE,
+    # Templates of REST framework and Swagger UI have styles, but no scripts, of their own in them.
+    "pages": _PAGE | {"style-src": "'self' 'unsafe-inline'"},
+}
 # Probes come over plain http from inside the cluster.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 
