@@ -34,7 +34,7 @@ class AuditEntry(models.Model):
     actor = models.CharField(
         max_length=NAME_MAX_CHARACTERS, help_text="The user's name, the beginning of the key, or the command."
     )
-    remote_address = models.GenericIPAddressField(null=True, blank=True, help_text="Of the connection.")
+    remote_address = models.GenericIPAddressField(null=True, blank=True, help_text="Of the client.")
     action = models.CharField(max_length=64, help_text="Stable, such as subscription.updated.")
     object_id = models.CharField(max_length=OBJECT_ID_MAX_CHARACTERS)
     # It outlives what it is about; None: a matter of all organizations, or of the service itself.

@@ -7,6 +7,7 @@ from django.http.response import HttpResponseBase
 
 from subscriptions import audit
 from subscriptions.audit_entry import ActorKind
+from subscriptions.client_address import address_of
 
 
 class ActorMiddleware:
@@ -21,9 +22,9 @@ class ActorMiddleware:
 
 
 def user_of(request: HttpRequest) -> audit.Actor:
-    return audit.Actor(ActorKind.USER, request.user.get_username(), address_of(request))
+    return actor(ActorKind.USER, request.user.get_username(), request)
 
 
-def address_of(request: HttpRequest) -> str | None:
-    """Of the connection, so behind a proxy the proxy's; None on a Unix socket."""
-    return request.META.get("REMOTE_ADDR") or None
+def actor(kind: ActorKind, name: str, request: HttpRequest) -> audit.Actor:
+    address = address_of(request)
+    return audit.Actor(kind, name, None if address is None else str(address))

@@ -15,6 +15,7 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from subscriptions.client_address import address_of, claimed
 from subscriptions.rate_limits import Bucket, take
 
 # What one customer of a network provider is given at the least.
@@ -36,19 +37,10 @@ class ThrottledLogInForm(AdminAuthenticationForm):
 
 
 def client_address(request: HttpRequest) -> str:
-    """Who asks, as far as it can be believed; of IPv6 the network, for each client has 2^64 addresses.
-
-    `X-Forwarded-For` is written by anybody; each proxy adds to its end whom it was asked by. So as many
-    entries count as there are proxies of our own (X_FORWARDED_FOR_PROXIES).
-    """
-    told = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    chain = [entry.strip() for entry in told.split(",") if entry.strip()]
-    chain.append(request.META.get("REMOTE_ADDR", ""))
-    text: str = chain[max(0, len(chain) - 1 - settings.X_FORWARDED_FOR_PROXIES)]
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return text  # behind a Unix socket there is none
+    """Of IPv6 the network, for each client has 2^64 addresses."""
+    address = address_of(request)
+    if address is None:
+        return claimed(request)
     if address.version == 6:
         return str(ipaddress.ip_network((address, IPV6_NETWORK_BITS), strict=False))
     return str(address)

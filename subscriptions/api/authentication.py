@@ -18,7 +18,7 @@ from subscriptions import audit
 from subscriptions.audit_entry import ActorKind
 from subscriptions.key_use import note
 from subscriptions.keys import hash_api_key
-from subscriptions.middleware import address_of
+from subscriptions.middleware import actor
 from subscriptions.models import ApiKey, Organization, Scope
 from webhooks_project.errors import NotFound
 
@@ -54,7 +54,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The API key is unknown, expired or revoked.", code="bad_api_key")
         note(key)
         organization = _organization(key, request.headers.get(ORGANIZATION_HEADER))
-        audit.now_acting(audit.Actor(ActorKind.API_KEY, key.prefix, address_of(request)))
+        audit.now_acting(actor(ActorKind.API_KEY, key.prefix, request))
         return AnonymousUser(), Caller(organization, frozenset(key.scopes), key)
 
     def authenticate_header(self, request: Request) -> str:

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('actor_kind', models.CharField(choices=[('user', 'user'), ('api_key', 'api_key'), ('command', 'command'), ('service', 'service')], max_length=16)),
                 ('actor', models.CharField(help_text="The user's name, the beginning of the key, or the command.", max_length=255)),
-                ('remote_address', models.GenericIPAddressField(blank=True, help_text='Of the connection.', null=True)),
+                ('remote_address', models.GenericIPAddressField(blank=True, help_text='Of the client.', null=True)),
                 ('action', models.CharField(help_text='Stable, such as subscription.updated.', max_length=64)),
                 ('object_id', models.CharField(max_length=128)),
                 ('before', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, help_text='What changed, as it was.')),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -42,6 +43,17 @@ def test_a_change_by_the_api_names_key_object_and_what_changed(
     assert (entry.object_id, entry.organization) == (str(made["id"]), organization)
     assert (entry.before, entry.after) == ({"name": "Before"}, {"name": "After"})
     assert entry.remote_address == "127.0.0.1"
+
+
+def test_behind_a_proxy_of_ours_the_address_is_the_client_s(api: APIClient, settings: Any) -> None:
+    settings.X_FORWARDED_FOR_PROXIES = 1
+
+    for told in ("10.9.9.9, 203.0.113.7", "nonsense"):
+        webhook_body = {"name": "Hook", "url": "https://hooks.example.com/", "events": ["*"]}
+        answer(api.post("/v1/webhooks", webhook_body, HTTP_X_FORWARDED_FOR=told), 201)
+
+    addresses = AuditEntry.objects.filter(action="subscription.created").order_by("id")
+    assert list(addresses.values_list("remote_address", flat=True)) == ["203.0.113.7", None]
 
 
 def test_a_change_by_the_admin_names_the_user(admin_client: Client, organization: Organization) -> None:

@@ -147,8 +147,8 @@ def test_actions_are_offered_to_those_roles_only_in_lists_and_on_pages(
             assert ('name="confirmed"' in asked) is (rank >= needed), page
 
 
-def test_the_table_of_roles_names_every_model_and_only_permissions_that_exist() -> None:
-    ours = [model for model in apps.get_models() if model._meta.app_label in roles.VIEWED]
+def test_the_table_of_roles_names_every_model_of_the_admin_and_only_permissions_that_exist() -> None:
+    ours = [model for model in site._registry if model._meta.app_label in roles.VIEWED]
     viewed = {(model._meta.app_label, f"view_{model._meta.model_name}") for model in ours}
     existing = set(Permission.objects.values_list("content_type__app_label", "codename"))
 
