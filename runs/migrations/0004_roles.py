@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("delivery", "0009_permissions"),
+        ("delivery", "0008_permissions"),
         ("runs", "0002_workflow_headers"),
         ("subscriptions", "0005_audit_entry"),
     ]

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('delivery', '0006_worker'),
+        ('delivery', '0007_attempt_staff_detail'),
     ]
 
     operations = [
