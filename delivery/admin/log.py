@@ -123,7 +123,7 @@ class AttemptAdmin(ExportingAdmin):
     export_permission = "delivery.export_attempt"
     export_columns = {
         **{name: name for name in "id delivery_id number success status_code".split()},
-        **{name: name for name in "error_class error_message event_id event_type".split()},
+        **{name: name for name in "error_class error_message staff_detail event_id event_type".split()},
         "organization": "organization__public_id",
         "subscription_id": "subscription_id",
         **{name: name for name in "url duration_ms created_at next_retry_at is_test late".split()},
