@@ -6,8 +6,15 @@ class DeliveryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from django.db.models import Q
+
         from delivery import checks  # noqa: F401 - registers the system checks
+        from delivery.models import Delivery
         from delivery.services import stop_subscription
+        from subscriptions import encrypted
         from subscriptions.signals import subscription_stopped
 
         subscription_stopped.connect(stop_subscription, dispatch_uid="delivery.stop_subscription")
+        encrypted.register(
+            encrypted.EncryptedColumn(Delivery, "callback", lambda: Q(finished_at=None)),
+        )

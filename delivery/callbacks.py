@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
+from subscriptions.encrypted import ENCRYPTED_PREFIX
 from subscriptions.event_types import SignatureScheme
+from subscriptions.masks import MASKED
 from subscriptions.models import SigningSecret
-from subscriptions.secrets import decrypt, decrypt_headers
+from subscriptions.secrets import decrypt, decrypt_headers, opened_url
 from subscriptions.snapshots import Receiver, SigningKey, callback_keys, signing_api_key
 
 
@@ -14,6 +17,7 @@ from subscriptions.snapshots import Receiver, SigningKey, callback_keys, signing
 class Callback:
     """Everything needed to send but the keys, which stay where they are encrypted."""
 
+    #: as it is shown; where its query hides something, the whole one is in `encrypted_url`
     url: str
     payload_format: str
     signature_schemes: tuple[str, ...]
@@ -26,11 +30,15 @@ class Callback:
     api_key_id: int | None = None
     #: the caller's text given with this one run, encrypted
     encrypted_secret: str = ""
+    #: the URL with its query, encrypted
+    encrypted_url: str = ""
     #: the workflow's custom headers, encrypted
     encrypted_headers: str = ""
 
     def as_row(self) -> dict[str, Any]:
-        return asdict(self)
+        """`target` tells URLs apart that look alike; it outlives an exchange of the encryption keys."""
+        token = self.encrypted_url.encode()
+        return asdict(self) | {"target": sha256(token).hexdigest()[:32] if token else ""}
 
 
 def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver | None:
@@ -49,7 +57,8 @@ def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver | None
         text = decrypt(row["encrypted_secret"])
         keys = (SigningKey(kind=SigningSecret.Kind.TEXT, text=text, expires_at=None), *keys)
     return Receiver(
-        url=row["url"],
+        # Rows from before such URLs were encrypted have it as it is.
+        url=opened_url(row["url"], row.get("encrypted_url", "")),
         signature_schemes=tuple(row["signature_schemes"]),
         retry_policy=row["retry_policy"],
         retry_schedule=None if schedule is None else tuple(schedule),
@@ -59,3 +68,12 @@ def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver | None
         keys=keys,
         api_key=api_key,
     )
+
+
+def without_ciphertext(row: Mapping[str, Any]) -> dict[str, Any]:
+    """For people: ciphertext tells them nothing but that there is something."""
+    return {
+        name: MASKED if value and name.startswith(ENCRYPTED_PREFIX) else value
+        for name, value in row.items()
+        if name != "target"
+    }

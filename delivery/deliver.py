@@ -25,6 +25,7 @@ from delivery.states import Lane, State
 from subscriptions import cache
 from subscriptions.event_types import DisabledReason
 from subscriptions.ids import uuid7
+from subscriptions.masks import MASKED, shown_url, without
 from subscriptions.models import SigningSecret
 from subscriptions.secrets import UndecryptableSecret
 from subscriptions.snapshots import Receiver
@@ -33,15 +34,15 @@ logger = logging.getLogger(__name__)
 
 # Until an operator has brought the key back.
 UNDECRYPTABLE_PAUSE_SECONDS = 300.0
-MASKED = "***"
-# Shorter ones guard nothing, and would blot out half of any text.
-ECHO_MIN_CHARACTERS = 4
 # Headers of ours that tell nothing secret; a signature is worthless without its key.
 SHOWN_REQUEST_HEADERS = frozenset(
     "content-type user-agent webhook-id webhook-timestamp webhook-signature x-webhook-signature "
     "x-skyvern-signature x-skyvern-timestamp".split()
 )
-MASKED_RESPONSE_HEADERS = frozenset({"set-cookie", "authorization", "www-authenticate"})
+MASKED_RESPONSE_HEADERS = frozenset(
+    "set-cookie cookie authorization proxy-authorization www-authenticate proxy-authenticate".split()
+)
+URL_RESPONSE_HEADERS = frozenset({"location", "content-location"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +161,7 @@ def judge(
     return Outcome(
         id=uuid7(),
         claimed=claimed,
-        url=request.url,
+        url=receiver.shown_url,
         state=state,
         reason=reason,
         delay_seconds=delay,
@@ -209,19 +210,9 @@ def next_state(
 
 def without_secrets(answer: Answer, receiver: Receiver) -> Answer:
     """The answer as the log may keep it: a receiver that echoes its request must not publish our secrets."""
-    hidden = [value for _, value in receiver.headers] + [key.text for key in receiver.keys]
-    if receiver.api_key is not None:
-        hidden.append(receiver.api_key)
-    # The longest first, so that a part of one does not hide the rest of it from the search.
-    found = sorted((text for text in hidden if len(text) >= ECHO_MIN_CHARACTERS), key=len, reverse=True)
-
-    def masked(text: str) -> str:
-        for secret in found:
-            text = text.replace(secret, MASKED)
-        return text
-
-    headers = {name: masked(value) for name, value in answer.headers.items()}
-    return replace(answer, headers=headers, body=masked(answer.body))
+    hidden = receiver.hidden
+    headers = {without(name, hidden): without(value, hidden) for name, value in answer.headers.items()}
+    return replace(answer, headers=headers, body=without(answer.body, hidden))
 
 
 def mask_request_headers(headers: dict[str, str]) -> dict[str, str]:
@@ -234,9 +225,14 @@ def mask_request_headers(headers: dict[str, str]) -> dict[str, str]:
 
 
 def mask_response_headers(headers: dict[str, str]) -> dict[str, str]:
-    return {
-        name: MASKED if name.lower() in MASKED_RESPONSE_HEADERS else value for name, value in headers.items()
-    }
+    """A receiver's own secrets, such as its cookies, are none of the log's business either."""
+
+    def shown(name: str, value: str) -> str:
+        if name in MASKED_RESPONSE_HEADERS:
+            return MASKED
+        return shown_url(value) if name in URL_RESPONSE_HEADERS else value
+
+    return {name: shown(name.lower(), value) for name, value in headers.items()}
 
 
 def log_attempt(outcome: Outcome, taken: bool) -> None:

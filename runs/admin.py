@@ -114,7 +114,7 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowVersion]:
-        return super().get_queryset(request).defer("encrypted_headers")
+        return super().get_queryset(request).defer("encrypted_headers", "encrypted_webhook_url")
 
     @admin.display(description="outputs")
     def shown_outputs(self, version: WorkflowVersion) -> str:
@@ -165,7 +165,8 @@ class RunAdmin(ReportedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        return super().get_queryset(request).defer("request", "encrypted_webhook_secret")
+        rows = super().get_queryset(request)
+        return rows.defer("request", "encrypted_webhook_secret", "encrypted_webhook_url")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Run], search_term: str

@@ -20,7 +20,7 @@ from runs.transitions import FUTURE_TOLERANCE
 from subscriptions import rules
 from subscriptions.event_types import WORKFLOW_QUEUED, SignatureScheme
 from subscriptions.models import ApiKey, Organization
-from subscriptions.secrets import encrypt
+from subscriptions.secrets import encrypt, sealed_url
 from webhooks_project.errors import Conflict, InvalidInput
 
 
@@ -48,11 +48,11 @@ class NewRun:
     api_key: ApiKey | None = None
 
     @property
-    def target(self) -> str:
-        """Where its end will be told: its own URL, else its workflow's default; empty for nowhere."""
+    def has_target(self) -> bool:
+        """Will its end be told to a URL: its own, else its workflow's default?"""
         assert self.workflow.version is not None
         is_silent = self.parent is not None and profiles()[self.workflow.dialect].silent_children
-        return "" if is_silent else self.webhook_url.strip() or self.workflow.version.webhook_url
+        return not is_silent and bool(self.webhook_url.strip() or self.workflow.version.webhook_url)
 
 
 class NoSigningKey(InvalidInput):
@@ -72,13 +72,15 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
     if webhook_url:
         webhook_url = rules.clean_url(webhook_url, new.webhook_url_field)
     check_key_signs(new)
+    shown, token = sealed_url(webhook_url)
     run = Run(
         organization=organization,
         workflow=new.workflow,
         version=new.workflow.version,
         public_id=own_or_new_id(new.id, new.id_form or profiles()[new.workflow.dialect].run_ids, "id"),
         external_id=new.external_id,
-        webhook_url=webhook_url,
+        webhook_url=shown,
+        encrypted_webhook_url=token,
         encrypted_webhook_secret=encrypt(new.webhook_secret) if new.webhook_secret else "",
         input=new.input,
         kind=new.kind,
@@ -104,7 +106,7 @@ def check_key_signs(new: NewRun) -> None:
     Else the run's end would be told to nobody. Raises NoSigningKey.
     """
     assert new.workflow.version is not None
-    needed = new.target and SignatureScheme.SKYVERN in new.workflow.version.signature_schemes
+    needed = new.has_target and SignatureScheme.SKYVERN in new.workflow.version.signature_schemes
     if needed and (new.api_key is None or not new.api_key.signs):
         raise NoSigningKey(
             "Webhooks are signed with the API key that creates the run, and this one was made without "
@@ -126,7 +128,7 @@ def _first_of(run: Run, own_id: str | None) -> Run:
     same = (
         first.workflow_id == run.workflow_id
         and first.input == run.input
-        and first.webhook_url == run.webhook_url
+        and first.full_webhook_url == run.full_webhook_url
         and own_id in (None, first.public_id)
     )
     if not same:

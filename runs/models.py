@@ -10,6 +10,7 @@ from runs.fields import OrderedJSONField
 from runs.states import RunStatus, StepStatus
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 from subscriptions.models import URL_MAX_CHARACTERS, ApiKey, Organization, choices
+from subscriptions.secrets import opened_url
 
 PUBLIC_ID_MAX_CHARACTERS = 128
 
@@ -64,7 +65,9 @@ class WorkflowVersion(models.Model):
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="versions")
     public_id = models.CharField(max_length=PUBLIC_ID_MAX_CHARACTERS, editable=False)
     outputs = OrderedJSONField(null=True, blank=True, help_text="Name of an output -> path into the run.")
+    # As it is shown; where its query hides something, the whole one is below.
     webhook_url = models.CharField(max_length=URL_MAX_CHARACTERS, blank=True)
+    encrypted_webhook_url = models.TextField(blank=True, db_default="", editable=False)
     payload_format = models.CharField(max_length=32, choices=choices(PayloadFormat))
     signature_schemes = ArrayField(models.CharField(max_length=32, choices=choices(SignatureScheme)))
     retry_policy = models.CharField(max_length=32, choices=choices(RetryPolicyName))
@@ -81,6 +84,11 @@ class WorkflowVersion(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def full_webhook_url(self) -> str:
+        """As it was set; raises UndecryptableSecret."""
+        return opened_url(self.webhook_url, self.encrypted_webhook_url)
 
 
 class Run(models.Model):
@@ -99,6 +107,7 @@ class Run(models.Model):
     progress = models.CharField(max_length=64, blank=True)
     executor_id = models.CharField(max_length=128, blank=True)
     webhook_url = models.CharField(max_length=URL_MAX_CHARACTERS, blank=True)
+    encrypted_webhook_url = models.TextField(blank=True, db_default="", editable=False)
     # What the dialect's caller asked for beyond the input, and which kind of run it calls this.
     kind = models.CharField(max_length=32, blank=True)
     request = OrderedJSONField(null=True, blank=True)
@@ -144,6 +153,16 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def full_webhook_url(self) -> str:
+        """As its caller gave it; raises UndecryptableSecret."""
+        return opened_url(self.webhook_url, self.encrypted_webhook_url)
+
+    @property
+    def has_target(self) -> bool:
+        """Is its end told to a URL: its own, else its workflow's default?"""
+        return bool(self.webhook_url or self.version.webhook_url)
 
 
 class Step(models.Model):

@@ -22,8 +22,8 @@ def resend_callback(run: Run, *, url: str | None = None, timeout_seconds: float)
     """
     if run.status not in ENDED:
         raise InvalidInput(f"the run has not ended yet: it is {run.status}", code="not_ended")
-    url = rules.clean_url(url, "webhook_url") if url else run.webhook_url or run.version.webhook_url
-    if not url:
+    url = rules.clean_url(url, "webhook_url") if url else ""
+    if not url and not run.has_target:
         raise InvalidInput("no webhook URL is configured for the run", field="webhook_url", code="no_url")
     event = Event.objects.filter(
         organization=run.organization, subject=run.public_id, type__in=RUN_ENDED, is_test=False

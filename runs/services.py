@@ -18,7 +18,7 @@ from webhooks_project.errors import Conflict, InvalidInput
 
 VERSIONED = (
     "outputs webhook_url payload_format signature_schemes retry_policy retry_schedule timeout_seconds "
-    "encrypted_headers header_names"
+    "encrypted_webhook_url encrypted_headers header_names"
 ).split()
 _ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{PUBLIC_ID_MAX_CHARACTERS}}}")
 
@@ -30,7 +30,7 @@ def workflow_create(
 
     Raises InvalidInput, Conflict.
     """
-    values = _with_headers(values, "")
+    values = _with_url(_with_headers(values, ""), None)
     profile = profiles()[dialect]
     created_at: datetime = values.get("created_at") or timezone.now()
     settings = {
@@ -41,6 +41,7 @@ def workflow_create(
         "retry_policy": profile.retry_policy,
         "retry_schedule": None,
         "timeout_seconds": profile.timeout_seconds,
+        "encrypted_webhook_url": "",
         "encrypted_headers": "",
         "header_names": [],
     } | {field: values[field] for field in VERSIONED if field in values}
@@ -86,7 +87,7 @@ def workflow_update(*, organization: Organization, workflow_id: str, values: Map
     """
     workflow = selectors.workflow_get(organization, workflow_id, lock=True)
     assert workflow.version is not None
-    values = _with_headers(values, workflow.version.encrypted_headers)
+    values = _with_url(_with_headers(values, workflow.version.encrypted_headers), workflow.version)
     before = {field: getattr(workflow.version, field) for field in VERSIONED}
     after = before | {field: values[field] for field in VERSIONED if field in values}
     check_settings(workflow.dialect, after)
@@ -131,6 +132,26 @@ def _with_headers(values: Mapping[str, Any], encrypted_before: str) -> Mapping[s
     }
 
 
+def _with_url(values: Mapping[str, Any], before: WorkflowVersion | None) -> Mapping[str, Any]:
+    """`values` with `webhook_url` as it is kept, if it is given and differs from the one before."""
+    if "webhook_url" not in values:
+        return values
+    given = values["webhook_url"].strip()
+    url = rules.clean_url(given, "webhook_url") if given else ""
+    if before is not None and url == _opened(before):
+        return {name: value for name, value in values.items() if name != "webhook_url"}
+    shown, token = secrets.sealed_url(url)
+    return {**values, "webhook_url": shown, "encrypted_webhook_url": token}
+
+
+def _opened(version: WorkflowVersion) -> str | None:
+    """None where the key is missing."""
+    try:
+        return version.full_webhook_url
+    except secrets.UndecryptableSecret:
+        return None
+
+
 def _decrypted(encrypted: str) -> dict[str, str] | None:
     """None where the key is missing: whatever comes in their place is new then."""
     try:
@@ -151,12 +172,8 @@ def _refuse_downgrade(dialect: str, before: str, after: str) -> None:
 
 
 def check_settings(dialect: str, settings: dict[str, Any]) -> None:
-    """Raises InvalidInput naming the field; strips the URL in place."""
+    """Raises InvalidInput naming the field."""
     profile = profiles()[dialect]
-    if settings["webhook_url"].strip():
-        settings["webhook_url"] = rules.clean_url(settings["webhook_url"], "webhook_url")
-    else:
-        settings["webhook_url"] = ""
     if settings["payload_format"] not in profile.payload_formats:
         raise InvalidInput(
             f"a {dialect} workflow's payload_format is one of {', '.join(profile.payload_formats)}",

@@ -33,6 +33,7 @@ from runs.states import (
 )
 from subscriptions.event_types import SignatureScheme
 from subscriptions.models import Organization
+from subscriptions.secrets import sealed_url
 from webhooks_project.errors import Conflict, InvalidInput, NotFound
 
 # A run that some executor has taken up.
@@ -160,21 +161,23 @@ def _event_type(run: Run, before: RunStatus, move: Move) -> str | None:
 
 def _callback(run: Run, event_type: str) -> Callback | None:
     """The run's own URL, else its workflow's default; told only of the events of its dialect."""
-    url = run.webhook_url or run.version.webhook_url
     profile = profiles()[run.workflow.dialect]
-    if not url or event_type not in profile.callback_events or (run.parent_id and profile.silent_children):
+    if event_type not in profile.callback_events or (run.parent_id and profile.silent_children):
         return None
-    return callback_to(run, url)
+    return callback_to(run) if run.has_target else None
 
 
-def callback_to(run: Run, url: str, *, timeout_seconds: float | None = None) -> Callback:
-    """The run's webhook settings, aimed at `url`."""
+def callback_to(run: Run, url: str = "", *, timeout_seconds: float | None = None) -> Callback:
+    """The run's webhook settings, aimed at `url` or else at its own target, which stays encrypted."""
     version = run.version
+    own = run if run.webhook_url else version
+    shown, token = sealed_url(url) if url else (own.webhook_url, own.encrypted_webhook_url)
     schemes = list(version.signature_schemes)
     if run.encrypted_webhook_secret and SignatureScheme.SHARED_SECRET not in schemes:
         schemes = [s for s in schemes if s != SignatureScheme.NONE] + [SignatureScheme.SHARED_SECRET]
     return Callback(
-        url=url,
+        url=shown,
+        encrypted_url=token,
         payload_format=version.payload_format,
         signature_schemes=tuple(schemes),
         retry_policy=version.retry_policy,

@@ -7,8 +7,20 @@ class SubscriptionsConfig(AppConfig):
 
     def ready(self) -> None:
         from django.core.signals import request_finished
+        from django.db.models import Q
+        from django.db.models.functions import Now
 
+        from subscriptions import encrypted
         from subscriptions.key_use import write_noted
+        from subscriptions.models import ApiKey, RememberedAnswer, SigningSecret, Subscription
+
+        encrypted.register(
+            encrypted.EncryptedColumn(SigningSecret, "encrypted_secret", lambda: ~Q(expires_at__lte=Now())),
+            encrypted.EncryptedColumn(ApiKey, "encrypted_key", lambda: Q(revoked_at=None)),
+            encrypted.EncryptedColumn(Subscription, "encrypted_headers", lambda: Q(deleted_at=None)),
+            encrypted.EncryptedColumn(Subscription, "encrypted_url", lambda: Q(deleted_at=None)),
+            encrypted.EncryptedColumn(RememberedAnswer, "encrypted_body"),
+        )
         from webhooks_project import openapi  # noqa: F401 - registers how callers authenticate
 
         request_finished.connect(write_noted, dispatch_uid="subscriptions.write_noted")

@@ -7,6 +7,7 @@ from django.conf import settings
 from subscriptions import event_types
 from subscriptions import headers as header_facts
 from subscriptions.addresses import TargetRule
+from subscriptions.masks import is_masked
 from subscriptions.models import URL_MAX_CHARACTERS
 from webhooks_project.errors import InvalidInput
 
@@ -35,6 +36,12 @@ def clean_url(url: str, field: str = "url") -> str:
     if len(url) > URL_MAX_CHARACTERS:
         raise InvalidInput(
             f"{field} must have at most {URL_MAX_CHARACTERS} characters", field=field, code="max_length"
+        )
+    if is_masked(url):
+        raise InvalidInput(
+            f"{field} was copied from where its values are masked: give the whole URL",
+            field=field,
+            code="masked",
         )
     refusal = target_rule().refusal(url)
     if refusal:
@@ -89,8 +96,8 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 def _check_header(name: str, value: str) -> None:
     if not header_facts.is_name(name):
-        shown = name[: header_facts.NAME_MAX_CHARACTERS]
-        raise InvalidInput(f"headers: {shown!r} is not a header name", field="headers", code="bad_header")
+        # Without the name: it may be a whole line, value included.
+        raise InvalidInput("headers has a name that is none", field="headers", code="bad_header")
     if header_facts.is_reserved(name):
         raise InvalidInput(
             f"headers: {name} is not for customers to set", field="headers", code="reserved_header"

@@ -10,6 +10,8 @@ from functools import lru_cache
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
+from subscriptions.masks import shown_url
+
 
 class UndecryptableSecret(Exception):
     """None of ENCRYPTION_KEYS opens a stored secret; an operator has to bring the old key back."""
@@ -30,6 +32,17 @@ def decrypt(token: str) -> str:
         return _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(token.encode()).decode()
     except InvalidToken:
         raise UndecryptableSecret("a stored secret cannot be decrypted with ENCRYPTION_KEYS") from None
+
+
+def sealed_url(url: str) -> tuple[str, str]:
+    """What is kept of a URL: as it is shown, and the whole one encrypted where that hides anything."""
+    shown = shown_url(url)
+    return shown, "" if shown == url else encrypt(url)
+
+
+def opened_url(shown: str, token: str) -> str:
+    """The URL as it was registered; raises UndecryptableSecret."""
+    return decrypt(token) if token else shown
 
 
 def encrypt_headers(headers: dict[str, str]) -> str:

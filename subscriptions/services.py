@@ -152,7 +152,7 @@ def subscription_delete(*, organization: Organization, subscription_id: int) -> 
     subscription = selectors.subscription_get(organization, subscription_id, lock=True)
     subscription.is_active = False
     subscription.deleted_at = timezone.now()
-    subscription.encrypted_headers = ""
+    subscription.encrypted_headers = subscription.encrypted_url = ""
     subscription.signing_secrets.all().delete()
     _save(subscription)
     audit_notes.subscription_deleted(subscription)
@@ -204,7 +204,7 @@ def _assign(subscription: Subscription, values: Mapping[str, Any]) -> None:
         if field in values:
             setattr(subscription, field, values[field])
     if "url" in values:
-        subscription.url = rules.clean_url(subscription.url)
+        subscription.url, subscription.encrypted_url = secrets.sealed_url(rules.clean_url(values["url"]))
     rules.check_events(subscription.events, subscription.payload_format)
     rules.check_schemes(subscription.signature_schemes)
     rules.check_retry_schedule(subscription.retry_schedule)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Q
 
-from subscriptions import secrets
+from subscriptions import masks, secrets
 from subscriptions.models import ApiKey, SigningSecret, Subscription
 
 
@@ -44,8 +45,19 @@ class Receiver:
             if key.kind == kind and (key.expires_at is None or key.expires_at > now)
         ]
 
+    @cached_property
+    def hidden(self) -> tuple[str, ...]:
+        """What an answer must not bring into the log (`masks.without`)."""
+        given = [value for _, value in self.headers] + [key.text for key in self.keys]
+        api_key = [] if self.api_key is None else [self.api_key]
+        return masks.forms_of([*given, *api_key, *masks.secrets_of_url(self.url)])
+
+    @property
+    def shown_url(self) -> str:
+        return masks.shown_url(self.url)
+
     def __repr__(self) -> str:
-        return f"Receiver(url={self.url!r})"
+        return f"Receiver(url={self.shown_url!r})"
 
 
 def of_subscription(subscription_id: int) -> Receiver | None:
@@ -63,7 +75,7 @@ def of_subscription(subscription_id: int) -> Receiver | None:
 def _receiver(subscription: Subscription) -> Receiver:
     schedule = subscription.retry_schedule
     return Receiver(
-        url=subscription.url,
+        url=subscription.full_url,
         signature_schemes=tuple(subscription.signature_schemes),
         retry_policy=subscription.retry_policy,
         retry_schedule=None if schedule is None else tuple(schedule),

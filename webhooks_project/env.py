@@ -84,8 +84,13 @@ def number(name: str, default: float, at_least: float = 0.0, at_most: float = 1e
 
 def url(name: str, value: str, schemes: tuple[str, ...]) -> str:
     """`value`, if it is a URL of one of the schemes with a host."""
-    parts = urlsplit(value)
-    if parts.scheme not in schemes or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+        # The port too: half a password with a `/` in it looks like one, and later errors would quote it.
+        valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
         raise BadEnvironment(
             f"{name} must be a URL that begins with {' or '.join(s + '://' for s in schemes)}"
         )

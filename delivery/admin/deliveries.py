@@ -15,6 +15,7 @@ from delivery.admin import shown
 from delivery.admin.bodies import may_see_bodies
 from delivery.admin.export import ExportingAdmin
 from delivery.admin.filters import StateFilter, search_deliveries
+from delivery.callbacks import without_ciphertext
 from delivery.models import Delivery
 from delivery.replays import services as replays
 from subscriptions.admin.base import asking_action
@@ -80,7 +81,7 @@ class DeliveryAdmin(ExportingAdmin):
                 "fields": (
                     *(
                         "lane",
-                        "callback",
+                        "callback_settings",
                         "once",
                         "claim_number",
                         "claims_lost",
@@ -141,6 +142,13 @@ class DeliveryAdmin(ExportingAdmin):
     @admin.display(description="event type")
     def event_type(self, delivery: Delivery) -> str:
         return delivery.event.type
+
+    @admin.display(description="callback")
+    def callback_settings(self, delivery: Delivery) -> str:
+        """Its parts; of what is encrypted only whether there is any."""
+        if delivery.callback is None:
+            return "-"
+        return shown.preformatted(shown.pretty(without_ciphertext(delivery.callback)))
 
     @admin.display(description="replayed as")
     def replayed_as(self, delivery: Delivery) -> str:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from delivery.models import Delivery, Event
 from delivery.states import ENDED, ErrorClass, State
-from subscriptions.admin.filters import InputFilter, whole_number
+from subscriptions.admin.filters import InputFilter, url_beginning, whole_number
 from subscriptions.ids import first_uuid7
 
 # Of one run or event id; a run has two events per step.
@@ -97,7 +97,7 @@ def replays_under(webhook_id: str) -> Q:
 def search_deliveries(queryset: QuerySet[Delivery], term: str) -> QuerySet[Delivery]:
     """By delivery, event, `webhook-id`, run or subscription id, or the beginning of the URL."""
     if term.startswith(("http://", "https://")):
-        return queryset.filter(url__startswith=term)
+        return queryset.filter(url__startswith=url_beginning(term))
     found = Q(event_id__in=events_of(term)) | replays_under(term)
     # Event and run ids of the caller's may be UUIDs, too.
     if (key := uuid_or_none(term)) is not None:

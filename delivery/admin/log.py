@@ -19,7 +19,13 @@ from delivery.admin.filters import (
 )
 from delivery.models import Attempt, Canary, Delivery, Event, EventBody, Worker
 from subscriptions.admin.base import ReadOnlyAdmin
-from subscriptions.admin.filters import CreatedFilter, OrganizationFilter, SubscriptionFilter, whole_number
+from subscriptions.admin.filters import (
+    CreatedFilter,
+    OrganizationFilter,
+    SubscriptionFilter,
+    url_beginning,
+    whole_number,
+)
 
 DELIVERIES_FOUND_MAX = 1_000
 
@@ -140,7 +146,7 @@ class AttemptAdmin(ExportingAdmin):
         if not term:
             return queryset, False
         if term.startswith(("http://", "https://")):
-            return queryset.filter(url__startswith=term), False
+            return queryset.filter(url__startswith=url_beginning(term)), False
         if (number := whole_number(term)) is not None:
             return queryset.filter(subscription_id=number), False
         # The log itself has no index by event: its deliveries have.

@@ -11,7 +11,7 @@ from delivery.replays.filter import ANSWERS, ReplayFilter
 from delivery.replays.model import REPLAY_KEY_MAX_CHARACTERS, ReplayState
 from delivery.replays.plan import NewReplay
 from delivery.states import ENDED
-from subscriptions.api.fields import StrictBooleanField, StrictCharField, StrictFloatField
+from subscriptions.api.fields import StrictBooleanField, StrictCharField, StrictChoiceField, StrictFloatField
 from subscriptions.api.serializers import RefusesUnknownFields, names
 from subscriptions.event_types import NAME_MAX_CHARACTERS
 from subscriptions.models import Organization
@@ -26,7 +26,7 @@ class FilterInput(RefusesUnknownFields):
     """Which ended deliveries: all that is given must match."""
 
     states = serializers.ListField(
-        child=serializers.ChoiceField(choices=sorted(ENDED)), required=False, allow_empty=False
+        child=StrictChoiceField(choices=sorted(ENDED)), required=False, allow_empty=False
     )
     subscription_id = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_EXACT)
     event_types = serializers.ListField(
@@ -38,7 +38,7 @@ class FilterInput(RefusesUnknownFields):
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
     answers = serializers.ListField(
-        child=serializers.ChoiceField(choices=ANSWERS), required=False, allow_empty=False
+        child=StrictChoiceField(choices=ANSWERS), required=False, allow_empty=False
     )
     run_id = StrictCharField(required=False, max_length=128)
     delivery_ids = serializers.ListField(
@@ -76,7 +76,7 @@ class ReplayOutput(serializers.ModelSerializer[Replay]):
     """A replay and how far it has come; `matched` is null where counting took too long."""
 
     filter = FilterInput(read_only=True)
-    state = serializers.ChoiceField(choices=names(ReplayState))
+    state = StrictChoiceField(choices=names(ReplayState))
     skipped = serializers.DictField(child=serializers.IntegerField())
 
     class Meta:

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from delivery.models import Attempt, Delivery, Event
 from delivery.states import State
-from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField
+from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictChoiceField
 from subscriptions.api.serializers import RefusesUnknownFields, names
 from subscriptions.event_types import NAME_MAX_CHARACTERS, is_custom_name
 
@@ -85,7 +85,7 @@ class EventStory(serializers.ModelSerializer[Event]):
 class DeliveryFilter(serializers.Serializer[Any]):
     """Filters of the list of deliveries."""
 
-    state = serializers.ChoiceField(choices=names(State), required=False)
+    state = StrictChoiceField(choices=names(State), required=False)
     subscription_id = serializers.IntegerField(required=False)
     event_type = StrictCharField(required=False, max_length=NAME_MAX_CHARACTERS)
     event_id = StrictCharField(required=False, max_length=64)

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, TextField, Value, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce
 
 from delivery.models import Delivery
 from delivery.states import ENDED, State
@@ -24,6 +26,8 @@ ANSWERS = (*(f"{n}xx" for n in range(1, 6)), NO_ANSWER)
 # A key begins with the time by the clock of the machine that made it; an hour is for clocks that
 # differ and for long transactions.
 CLOCKS_DIFFER = timedelta(hours=1)
+# What tells two callbacks apart whose URLs differ only in what is masked (delivery/callbacks.py).
+CALLBACK_TARGET = Coalesce(KeyTextTransform("target", "callback"), Value("", output_field=TextField()))
 
 
 class Skip(StrEnum):
@@ -151,11 +155,16 @@ def judged(rows: QuerySet[Delivery], among: Q, *, again: bool, began_at: datetim
     counts. `began_at` is when the replay of these rows was made. The target of a callback is its URL.
     """
     # Of a callback its URL, else null, which equals nothing.
-    rows = rows.annotate(callback_url=Case(When(subscription__isnull=True, then=F("url"))))
-    same_target = Q(subscription_id=OuterRef("subscription_id")) | Q(
-        subscription__isnull=True, url=OuterRef("callback_url")
+    rows = rows.annotate(
+        callback_url=Case(When(subscription__isnull=True, then=F("url"))), callback_target=CALLBACK_TARGET
     )
-    others = Delivery.objects.filter(same_target, event_id=OuterRef("event_id")).exclude(pk=OuterRef("pk"))
+    same_target = Q(subscription_id=OuterRef("subscription_id")) | Q(
+        subscription__isnull=True, url=OuterRef("callback_url"), target=OuterRef("callback_target")
+    )
+    others = Delivery.objects.annotate(target=CALLBACK_TARGET).filter(
+        same_target, event_id=OuterRef("event_id")
+    )
+    others = others.exclude(pk=OuterRef("pk"))
     stopped = Q(subscription__isnull=False, is_test=False) & ~Q(
         subscription__is_active=True, subscription__disabled_at__isnull=True
     )

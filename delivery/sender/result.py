@@ -12,7 +12,7 @@ REFUSED = "The target address is not allowed"
 class OutgoingRequest:
     """A POST, ready to go."""
 
-    url: str
+    url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     #: total deadline over name look-up, connecting, TLS, sending and receiving

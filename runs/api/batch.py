@@ -15,7 +15,7 @@ from runs.api.reports import ReportViewSet
 from runs.models import PUBLIC_ID_MAX_CHARACTERS
 from runs.states import RUN_MOVES, Move
 from subscriptions.api.base import valid
-from subscriptions.api.fields import JSONObjectField, StrictCharField
+from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictChoiceField
 from subscriptions.api.serializers import RefusesUnknownFields
 from webhooks_project.api_errors import body, validation_body
 from webhooks_project.errors import DomainError
@@ -25,7 +25,7 @@ class BatchedReport(RefusesUnknownFields):
     """One report: of a step if `step` names one, else of the run; `report` is the body of the single call."""
 
     run_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS)
-    move = serializers.ChoiceField(choices=[move.value for move in RUN_MOVES])
+    move = StrictChoiceField(choices=[move.value for move in RUN_MOVES])
     step = serializers.RegexField(rf"\A{inputs.STEP_KEY}\Z", required=False)
     report = JSONObjectField(required=False)
 

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from runs.states import Move
-from subscriptions.api.fields import JSONObjectField, StrictCharField
+from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictChoiceField
 from subscriptions.api.serializers import RefusesUnknownFields
 
 # What executors call their steps.
@@ -19,7 +19,7 @@ ARTIFACT_KINDS = ("image", "file", "screenshot", "recording", "link")
 class Artifact(RefusesUnknownFields):
     """Something that a run or step made."""
 
-    kind = serializers.ChoiceField(choices=ARTIFACT_KINDS)
+    kind = StrictChoiceField(choices=ARTIFACT_KINDS)
     id = StrictCharField(max_length=255, required=False, allow_null=True)
     url = StrictCharField(max_length=4096)
     filename = StrictCharField(max_length=255, required=False, allow_null=True)

@@ -34,7 +34,7 @@ class RunReportViewSet(ReportViewSet):
     def _move(self, move: Move, request: Request, run_id: str) -> Response:
         report = self.report(valid(inputs.RUN_SHAPES[move], request.data))
         run = transitions.report_run(organization=self.organization, run_id=run_id, move=move, report=report)
-        return Response(shapes.RunWithSteps(run).data)
+        return Response(shapes.RunWithSteps(run, context=self.owners_view).data)
 
     @extend_schema(request=inputs.StartInput, responses=shapes.RunWithSteps)
     def start(self, request: Request, run_id: str) -> Response:

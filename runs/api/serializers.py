@@ -9,7 +9,14 @@ from runs.dialects import names as dialect_names
 from runs.fields import OrderedJSONField
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Run, Step, Workflow
 from runs.states import RunStatus
-from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictFloatField
+from subscriptions.api.fields import (
+    JSONObjectField,
+    OwnersUrlField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictChoiceField,
+    StrictFloatField,
+)
 from subscriptions.api.serializers import HeadersField, RefusesUnknownFields, names
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 
@@ -25,16 +32,16 @@ class WorkflowInput(RefusesUnknownFields):
 
     name = StrictCharField(max_length=255)
     slug = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
-    dialect = serializers.ChoiceField(choices=dialect_names(), default="elan")
+    dialect = StrictChoiceField(choices=dialect_names(), default="elan")
     outputs = serializers.DictField(
         child=StrictCharField(max_length=255), required=False, allow_null=True, allow_empty=True
     )
     webhook_url = StrictCharField(max_length=2048, required=False, allow_blank=True, allow_null=True)
-    payload_format = serializers.ChoiceField(choices=names(PayloadFormat), required=False)
+    payload_format = StrictChoiceField(choices=names(PayloadFormat), required=False)
     signature_schemes = serializers.ListField(
-        child=serializers.ChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
+        child=StrictChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
     )
-    retry_policy = serializers.ChoiceField(choices=names(RetryPolicyName), required=False)
+    retry_policy = StrictChoiceField(choices=names(RetryPolicyName), required=False)
     retry_schedule = serializers.ListField(child=StrictFloatField(), required=False, allow_null=True)
     timeout_seconds = StrictFloatField(required=False)
     headers = HeadersField(required=False, allow_null=True)
@@ -77,7 +84,7 @@ class WorkflowOutput(serializers.ModelSerializer[Workflow]):
     id = serializers.CharField(source="public_id")
     version_id = serializers.CharField(source="version.public_id")
     outputs = serializers.JSONField(source="version.outputs", allow_null=True)
-    webhook_url = serializers.CharField(source="version.webhook_url")
+    webhook_url = OwnersUrlField(source="version.full_webhook_url")
     payload_format = serializers.CharField(source="version.payload_format")
     signature_schemes = serializers.ListField(
         source="version.signature_schemes", child=serializers.CharField()
@@ -116,7 +123,7 @@ class RunInput(RefusesUnknownFields):
 class RunFilter(serializers.Serializer[Any]):
     """Filters of the list of runs."""
 
-    status = serializers.ChoiceField(choices=names(RunStatus), required=False)
+    status = StrictChoiceField(choices=names(RunStatus), required=False)
     workflow_id = StrictCharField(required=False, max_length=PUBLIC_ID_MAX_CHARACTERS)
     external_id = StrictCharField(required=False, max_length=128)
 
@@ -146,6 +153,7 @@ class RunOutput(OutputSerializer):
     id = serializers.CharField(source="public_id")
     workflow_id = serializers.CharField(source="workflow.public_id")
     version_id = serializers.CharField(source="version.public_id")
+    webhook_url = OwnersUrlField(source="full_webhook_url")
 
     class Meta:
         model = Run

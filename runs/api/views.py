@@ -40,7 +40,13 @@ class WorkflowViewSet(RunsScopesViewSet):
 
     @extend_schema(parameters=PAGING, responses=page_of("workflows", shapes.WorkflowOutput))
     def list(self, request: Request) -> Response:
-        return page(request, "workflows", selectors.workflows(self.organization), shapes.WorkflowOutput)
+        return page(
+            request,
+            "workflows",
+            selectors.workflows(self.organization),
+            shapes.WorkflowOutput,
+            self.owners_view,
+        )
 
     @extend_schema(request=shapes.WorkflowInput, responses={201: shapes.WorkflowOutput})
     @idempotent
@@ -53,11 +59,17 @@ class WorkflowViewSet(RunsScopesViewSet):
             dialect=values.pop("dialect"),
             values=values,
         )
-        return Response(shapes.WorkflowOutput(workflow).data, status=status.HTTP_201_CREATED)
+        return Response(
+            shapes.WorkflowOutput(workflow, context=self.owners_view).data, status=status.HTTP_201_CREATED
+        )
 
     @extend_schema(responses=shapes.WorkflowOutput)
     def retrieve(self, request: Request, workflow_id: str) -> Response:
-        return Response(shapes.WorkflowOutput(selectors.workflow_get(self.organization, workflow_id)).data)
+        return Response(
+            shapes.WorkflowOutput(
+                selectors.workflow_get(self.organization, workflow_id), context=self.owners_view
+            ).data
+        )
 
     @extend_schema(request=shapes.WorkflowPatch(partial=True), responses=shapes.WorkflowOutput)
     def partial_update(self, request: Request, workflow_id: str) -> Response:
@@ -68,7 +80,7 @@ class WorkflowViewSet(RunsScopesViewSet):
         workflow = services.workflow_update(
             organization=self.organization, workflow_id=workflow_id, values=values
         )
-        return Response(shapes.WorkflowOutput(workflow).data)
+        return Response(shapes.WorkflowOutput(workflow, context=self.owners_view).data)
 
     @extend_schema(request=RotateInput, responses=RotateOutput)
     @idempotent
@@ -91,7 +103,13 @@ class RunViewSet(RunsScopesViewSet):
         if "workflow_id" in wanted:
             wanted["workflow__public_id"] = wanted.pop("workflow_id")
         rows = selectors.runs(self.organization).filter(**wanted)
-        return page(request, "runs", rows.defer("input", "request", "output", "artifacts"), shapes.RunSummary)
+        return page(
+            request,
+            "runs",
+            rows.defer("input", "request", "output", "artifacts"),
+            shapes.RunSummary,
+            self.owners_view,
+        )
 
     @extend_schema(request=shapes.RunInput, responses={200: shapes.RunWithSteps, 201: shapes.RunWithSteps})
     @idempotent
@@ -104,11 +122,13 @@ class RunViewSet(RunsScopesViewSet):
         new = NewRun(**values, api_key=self.caller.key)
         run, is_new = run_create(organization=self.organization, new=new)
         code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-        return Response(shapes.RunWithSteps(run).data, status=code)
+        return Response(shapes.RunWithSteps(run, context=self.owners_view).data, status=code)
 
     @extend_schema(responses=shapes.RunWithSteps)
     def retrieve(self, request: Request, run_id: str) -> Response:
-        return Response(shapes.RunWithSteps(selectors.run_get(self.organization, run_id)).data)
+        return Response(
+            shapes.RunWithSteps(selectors.run_get(self.organization, run_id), context=self.owners_view).data
+        )
 
     @extend_schema(responses=inline_serializer("RunWebhooks", {"events": EventStory(many=True)}))
     def webhooks(self, request: Request, run_id: str) -> Response:

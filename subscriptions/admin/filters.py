@@ -85,3 +85,9 @@ class SubscriptionFilter(InputFilter):
 def whole_number(text: str) -> int | None:
     """The number that `text` writes, if it can be the key of a row."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
+
+
+def url_beginning(term: str) -> str:
+    """What the kept URLs that begin so begin with: the values of their queries are not there to be found."""
+    head, mark, _ = term.partition("?")
+    return head + mark

@@ -27,6 +27,13 @@ class LinesField(SimpleArrayField):
         return super().to_python(value)
 
 
+class ForgetfulTextarea(forms.Textarea):
+    """What was typed is not shown again where the form has errors, as browsers' password fields."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
+
+
 class SubscriptionForm(ServiceForm):
     events = forms.MultipleChoiceField(
         choices=[(name, name) for name in EVENTS_LISTED],
@@ -44,13 +51,13 @@ class SubscriptionForm(ServiceForm):
     secret = forms.CharField(
         required=False,
         strip=False,
-        widget=forms.TextInput({"autocomplete": "off"}),
+        widget=forms.PasswordInput({"autocomplete": "off"}),
         help_text="The caller's own secret; it is never shown again. Empty: as it is.",
     )
     remove_secret = forms.BooleanField(required=False, help_text="Forget the caller's own secret.")
     headers = forms.CharField(
         required=False,
-        widget=forms.Textarea({"rows": 4}),
+        widget=ForgetfulTextarea({"rows": 4}),
         help_text='Sent with each request, such as {"X-Team": "a"}; never shown again. '
         "Empty: as they are; {}: none.",
     )

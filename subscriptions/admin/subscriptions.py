@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from subscriptions import services
 from subscriptions.admin.base import ACTION_MESSAGES_MAX, asking_action
-from subscriptions.admin.filters import OrganizationFilter, whole_number
+from subscriptions.admin.filters import OrganizationFilter, url_beginning, whole_number
 from subscriptions.admin.service_forms import ServiceAdmin
 from subscriptions.admin.subscription_form import SubscriptionForm
 from subscriptions.models import Subscription
@@ -73,7 +73,7 @@ class SubscriptionAdmin(ServiceAdmin):
         return () if obj is None else self.FIXED_FIELDS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
-        return super().get_queryset(request).defer("encrypted_headers")
+        return super().get_queryset(request).defer("encrypted_headers", "encrypted_url")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Subscription], search_term: str
@@ -84,7 +84,7 @@ class SubscriptionAdmin(ServiceAdmin):
         if (id_ := whole_number(term)) is not None:
             return queryset.filter(Q(id=id_) | Q(name=term)), False
         if term.startswith(("http://", "https://")):
-            return queryset.filter(url__startswith=term), False
+            return queryset.filter(url__startswith=url_beginning(term)), False
         return queryset.filter(Q(name__istartswith=term) | Q(organization__public_id=term)), False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -36,6 +36,10 @@ class Caller:
     def may(self, scope: str) -> bool:
         return scope in self.scopes
 
+    def sees_full_urls(self, scope: str) -> bool:
+        """A key with the scope to read them; a person's page shows their queries masked."""
+        return self.key is not None and self.may(scope)
+
 
 class ApiKeyAuthentication(BaseAuthentication):
     """Looks a key up by its hash: the time that takes tells nothing about the key."""

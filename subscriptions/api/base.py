@@ -59,6 +59,11 @@ class OrganizationViewSet(viewsets.ViewSet):
     def organization(self) -> Organization:
         return self.caller.organization
 
+    @property
+    def owners_view(self) -> dict[str, Any]:
+        """The context of a serializer: who reads this may see URLs in full."""
+        return {"full_urls": self.read_scope is not None and self.caller.sees_full_urls(self.read_scope)}
+
 
 def valid(serializer: type[BaseSerializer[Any]], data: Any, **kwargs: Any) -> dict[str, Any]:
     """The validated values of `data`; raises ValidationError, which becomes a 422."""
@@ -82,11 +87,22 @@ def page_of(name: str, shape: type[BaseSerializer[Any]]) -> Any:
     return extend_schema_serializer(many=False)(type(described))()
 
 
-def page(request: Request, name: str, rows: QuerySet[Row], shape: type[BaseSerializer[Any]]) -> Response:
+def page(
+    request: Request,
+    name: str,
+    rows: QuerySet[Row],
+    shape: type[BaseSerializer[Any]],
+    context: dict[str, Any] | None = None,
+) -> Response:
     """A list in seed 001's form: the named array, `total`, `limit`, `offset`."""
     query = valid(PageQuery, request.query_params)
     limit, offset = query["limit"], query["offset"]
     items = rows[offset : offset + limit]
     return Response(
-        {name: shape(items, many=True).data, "total": rows.count(), "limit": limit, "offset": offset}
+        {
+            name: shape(items, many=True, context=context or {}).data,
+            "total": rows.count(),
+            "limit": limit,
+            "offset": offset,
+        }
     )

@@ -1,8 +1,12 @@
 """Serializer fields with this API's rules for text."""
 
+from functools import reduce
 from typing import Any
 
 from rest_framework import serializers
+
+from subscriptions.masks import shown_url
+from subscriptions.secrets import UndecryptableSecret
 
 
 class StrictCharField(serializers.CharField):
@@ -39,6 +43,14 @@ class StrictFloatField(serializers.FloatField):
         return super().to_internal_value(data)
 
 
+class StrictChoiceField(serializers.ChoiceField):
+    """One of some names. What was said instead is not repeated: it may be a secret in the wrong place."""
+
+    def __init__(self, choices: Any, **kwargs: Any) -> None:
+        super().__init__(choices, **kwargs)
+        self.error_messages["invalid_choice"] = f"One of {', '.join(map(str, self.choices))}."
+
+
 class JSONObjectField(serializers.JSONField):
     """A JSON object."""
 
@@ -48,3 +60,22 @@ class JSONObjectField(serializers.JSONField):
         if not isinstance(data, dict):
             self.fail("not_an_object")
         return data
+
+
+class OwnersUrlField(serializers.CharField):
+    """A URL as it was registered, for whoever the view says may read it; for others as it is shown.
+
+    `source` names a property that opens it. The view says so by `full_urls` in the context.
+    """
+
+    def get_attribute(self, instance: Any) -> Any:
+        try:
+            return super().get_attribute(instance)
+        except UndecryptableSecret:
+            # Its key is missing: reading the rest must go on.
+            *path, full = self.source_attrs
+            return getattr(reduce(getattr, path, instance), full.removeprefix("full_"))
+
+    def to_representation(self, value: Any) -> str:
+        url = super().to_representation(value)
+        return url if self.context.get("full_urls") else shown_url(url)

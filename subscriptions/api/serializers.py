@@ -5,7 +5,13 @@ from typing import Any
 from django.utils.text import slugify
 from rest_framework import serializers
 
-from subscriptions.api.fields import StrictBooleanField, StrictCharField, StrictFloatField
+from subscriptions.api.fields import (
+    OwnersUrlField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictChoiceField,
+    StrictFloatField,
+)
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 from subscriptions.models import ApiKey, Organization, Scope, Subscription
 from subscriptions.rules import SECRET_MAX_CHARACTERS
@@ -51,11 +57,11 @@ class SubscriptionInput(RefusesUnknownFields):
     )
     headers = HeadersField(required=False, allow_null=True)
     is_active = StrictBooleanField(required=False)
-    payload_format = serializers.ChoiceField(choices=names(PayloadFormat), required=False)
+    payload_format = StrictChoiceField(choices=names(PayloadFormat), required=False)
     signature_schemes = serializers.ListField(
-        child=serializers.ChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
+        child=StrictChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
     )
-    retry_policy = serializers.ChoiceField(choices=names(RetryPolicyName), required=False)
+    retry_policy = StrictChoiceField(choices=names(RetryPolicyName), required=False)
     retry_schedule = serializers.ListField(child=StrictFloatField(), required=False, allow_null=True)
     timeout_seconds = StrictFloatField(required=False, allow_null=True)
     workflow_ids = serializers.ListField(
@@ -72,6 +78,7 @@ class SubscriptionInput(RefusesUnknownFields):
 class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
     """A subscription as it is read: header names only, and whether there is a secret."""
 
+    url = OwnersUrlField(source="full_url")
     headers = serializers.ListField(source="header_names", child=serializers.CharField())
     has_secret = serializers.SerializerMethodField()
     is_active = serializers.SerializerMethodField(help_text="False also while the service has it disabled.")
@@ -173,7 +180,7 @@ class ApiKeyInput(RefusesUnknownFields):
 
     name = StrictCharField(max_length=255, required=False, allow_blank=True)
     scopes = serializers.ListField(
-        child=serializers.ChoiceField(choices=Scope.values), required=False, allow_empty=False
+        child=StrictChoiceField(choices=Scope.values), required=False, allow_empty=False
     )
     signs = StrictBooleanField(required=False)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)

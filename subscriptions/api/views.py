@@ -32,9 +32,9 @@ class SubscriptionViewSet(OrganizationViewSet):
         """All subscriptions, oldest first; without `limit` really all of them, as seed 001 says."""
         rows = selectors.of_organization(self.organization).prefetch_related("signing_secrets")
         if "limit" in request.query_params:
-            return page(request, "webhooks", rows, shapes.SubscriptionOutput)
+            return page(request, "webhooks", rows, shapes.SubscriptionOutput, self.owners_view)
         offset = valid(PageQuery, request.query_params)["offset"]
-        items = shapes.SubscriptionOutput(rows[offset:], many=True).data
+        items = shapes.SubscriptionOutput(rows[offset:], many=True, context=self.owners_view).data
         total = rows.count()
         return Response(
             {"webhooks": items, "total": total, "limit": max(LIMIT_DEFAULT, total), "offset": offset}
@@ -46,12 +46,15 @@ class SubscriptionViewSet(OrganizationViewSet):
         values = valid(shapes.SubscriptionInput, request.data)
         subscription, secret = services.subscription_create(organization=self.organization, values=values)
         subscription.signing_secret = secret  # type: ignore[attr-defined]
-        return Response(shapes.SubscriptionCreated(subscription).data, status=status.HTTP_201_CREATED)
+        return Response(
+            shapes.SubscriptionCreated(subscription, context=self.owners_view).data,
+            status=status.HTTP_201_CREATED,
+        )
 
     @extend_schema(responses=shapes.SubscriptionOutput)
     def retrieve(self, request: Request, subscription_id: int) -> Response:
         subscription = selectors.subscription_get(self.organization, subscription_id)
-        return Response(shapes.SubscriptionOutput(subscription).data)
+        return Response(shapes.SubscriptionOutput(subscription, context=self.owners_view).data)
 
     @extend_schema(request=shapes.SubscriptionInput(partial=True), responses=shapes.SubscriptionOutput)
     def partial_update(self, request: Request, subscription_id: int) -> Response:
@@ -61,7 +64,7 @@ class SubscriptionViewSet(OrganizationViewSet):
         subscription = services.subscription_update(
             organization=self.organization, subscription_id=subscription_id, values=values
         )
-        return Response(shapes.SubscriptionOutput(subscription).data)
+        return Response(shapes.SubscriptionOutput(subscription, context=self.owners_view).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, subscription_id: int) -> Response:

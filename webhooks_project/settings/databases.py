@@ -3,6 +3,7 @@
 import dj_database_url
 
 from webhooks_project import env
+from webhooks_project.cursors import TerseCursor
 from webhooks_project.settings.base import demanded
 
 DATABASES = {
@@ -21,6 +22,7 @@ DATABASES = {
 DATABASE_IDLE_TRANSACTION_MAX_SECONDS = env.integer("DATABASE_IDLE_TRANSACTION_MAX_SECONDS", 30)
 OPTIONS = DATABASES["default"].setdefault("OPTIONS", {})
 OPTIONS.setdefault("connect_timeout", 5)
+OPTIONS["cursor_factory"] = TerseCursor
 if DATABASE_IDLE_TRANSACTION_MAX_SECONDS:
     OPTIONS.setdefault(
         "options", f"-c idle_in_transaction_session_timeout={DATABASE_IDLE_TRANSACTION_MAX_SECONDS}s"

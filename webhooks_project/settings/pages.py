@@ -90,5 +90,7 @@ LOGGING = {
     "loggers": {
         # Each refused request (404, 422) would be a warning line of Django's own.
         "django.request": {"level": "ERROR"},
+        # Its warnings and debug lines hold whole URLs; what the sender makes of them is on record.
+        "urllib3": {"level": "ERROR"},
     },
 }

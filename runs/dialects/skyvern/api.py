@@ -1,6 +1,7 @@
 """Skyvern's API: run a task or a workflow, look at the run, cancel it, send its webhook again."""
 
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
@@ -14,7 +15,7 @@ from runs.creation import NewRun
 from runs.dialects.profile import IdForm
 from runs.dialects.skyvern import serializers as shapes
 from runs.dialects.skyvern.errors import AlreadyTerminal, NoSigningKey
-from runs.dialects.skyvern.payloads import WORKFLOW_RUN, run_with_request, status_of
+from runs.dialects.skyvern.payloads import WORKFLOW_RUN, run_with_request, status_of, without_credentials
 from runs.dialects.skyvern.profile import PROFILE, TASK_IDS, TASK_V2_IDS, WORKFLOW_RUN_IDS
 from runs.dialects.skyvern.replay import retry_webhook
 from runs.dialects.skyvern.targets import clean_target
@@ -25,6 +26,7 @@ from runs.transitions import Report, report_run
 from subscriptions.api.base import valid
 from subscriptions.api.idempotency import idempotent, made_once, takes_idempotency_key
 from subscriptions.models import Scope
+from subscriptions.secrets import UndecryptableSecret
 from webhooks_project.errors import Conflict
 
 TASKS_SLUG = "skyvern-tasks"
@@ -63,7 +65,7 @@ class SkyvernRunViewSet(DialectViewSet):
 
     @extend_schema(responses={200: dict})
     def retrieve(self, request: Request, run_id: str) -> HttpResponse:
-        return as_sent(run_with_request, self.run(run_id))
+        return self._shown(self.run(run_id))
 
     @extend_schema(request=None, responses={200: None})
     def cancel(self, request: Request, run_id: str) -> HttpResponse:
@@ -116,14 +118,21 @@ class SkyvernRunViewSet(DialectViewSet):
             created_at=values.get("created_at"),
             id_form=id_form,
             kind=kind,
-            request=asked,
+            request=without_credentials(asked),
             parent=parent,
             api_key=self.caller.key,
         )
         try:
-            return as_sent(run_with_request, self.create_run(new))
+            return self._shown(self.create_run(new))
         except creation.NoSigningKey as error:
             raise NoSigningKey(error.detail, field=error.field) from None
+
+    def _shown(self, run: Run) -> HttpResponse:
+        query = ""
+        if self.owners_view["full_urls"]:
+            with suppress(UndecryptableSecret):  # its key is missing: the rest can be read
+                query = run.full_webhook_url.partition("?")[2]
+        return as_sent(partial(run_with_request, query=query), run)
 
     def _cancel(self, run: Run) -> None:
         report_run(organization=self.organization, run_id=run.public_id, move=Move.CANCEL, report=Report())

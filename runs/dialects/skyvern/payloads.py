@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.formats import Message, compact_json
 from runs.states import RunStatus
 from subscriptions.event_types import PayloadFormat
+from subscriptions.masks import MASKED, shown_url
 
 if TYPE_CHECKING:
     from runs.detail import RunDetail
@@ -17,7 +18,6 @@ SCREENSHOTS_SHOWN = 3
 # Names of former versions of Skyvern (`task_id`, `workflow_run_id`, `workflow_id`): not sent. The seed
 # announces their removal, and its receivers are told to use the other keys.
 LEGACY_ALIASES = False
-HIDDEN_HEADER = "***"
 
 
 def skyvern_run(message: Message) -> bytes:
@@ -29,9 +29,12 @@ def run_body(detail: "RunDetail") -> bytes:
     return normalized_json(run_object(detail))
 
 
-def run_with_request(detail: "RunDetail") -> bytes:
-    """What Get Run answers: the webhook's body and, at its end, `run_request`."""
-    return normalized_json(run_object(detail) | {"run_request": _shown_request(detail.run.request)})
+def run_with_request(detail: "RunDetail", *, query: str = "") -> bytes:
+    """What Get Run answers: the webhook's body and, at its end, `run_request`.
+
+    `query` is that of the run's webhook URL, for those who may read it: the kept request has it masked.
+    """
+    return normalized_json(run_object(detail) | {"run_request": _shown_request(detail.run.request, query)})
 
 
 def normalized_json(value: Any) -> bytes:
@@ -134,12 +137,24 @@ def _asked(request: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _shown_request(request: Any) -> Any:
-    """As the caller said it, but for the browser provider's credentials, which Skyvern masks too."""
-    headers = request.get("cdp_connect_headers") if isinstance(request, dict) else None
-    if not isinstance(headers, dict):
+def without_credentials(request: dict[str, Any]) -> dict[str, Any]:
+    """The request as it is kept: without the browser provider's credentials, which Skyvern masks too,
+    and with the webhook's URL as it is shown."""
+    headers, url = request.get("cdp_connect_headers"), request.get("webhook_url")
+    if isinstance(headers, dict):
+        request = request | {"cdp_connect_headers": dict.fromkeys(headers, MASKED)}
+    if isinstance(url, str):
+        request = request | {"webhook_url": shown_url(url)}
+    return request
+
+
+def _shown_request(request: Any, query: str) -> Any:
+    """As the caller said it, but for those credentials."""
+    if not isinstance(request, dict):
         return request
-    return request | {"cdp_connect_headers": dict.fromkeys(headers, HIDDEN_HEADER)}
+    request = without_credentials(request)
+    head, mark, _ = (request.get("webhook_url") or "").partition("?")
+    return request | {"webhook_url": head + mark + query} if mark and query else request
 
 
 def _legacy(run: "Run") -> dict[str, str]:

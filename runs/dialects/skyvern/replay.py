@@ -14,6 +14,7 @@ from runs.dialects.skyvern.targets import HINT, clean_target, key_for_retry
 from runs.models import Run
 from runs.resend import resend_callback
 from runs.states import ENDED
+from subscriptions.masks import shown_url
 from subscriptions.models import ApiKey
 
 TIMEOUT_SECONDS = 60.0
@@ -43,23 +44,26 @@ def retry_webhook(
     if run.status not in ENDED:
         status = status_of(run.status)
         raise NotTerminal(f"Run {run.public_id} has not reached a terminal state (status={status}).")
+    # Queries are for keys, not for pages that people look at.
+    shown = shown_url if caller is None else str
     # On the object only: the run keeps the key that created it.
     run.api_key = key_for_retry(run, caller)
-    default = run.webhook_url or run.version.webhook_url
-    target = clean_target(url) or clean_target(default)
+    default = run.full_webhook_url or run.version.full_webhook_url
+    other = clean_target(url)
+    target = other or clean_target(default)
     if not target:
         raise NoWebhookURL
     timeout = min(TIMEOUT_SECONDS, settings.DELIVERY_TIMEOUT_MAX_SECONDS)
     with services.one_waiting_place():
-        delivery = once(lambda: resend_callback(run, url=target, timeout_seconds=timeout))
+        delivery = once(lambda: resend_callback(run, url=other, timeout_seconds=timeout))
         attempt = services.wait_for_attempt(delivery, seconds=timeout + settings.DELIVERY_WAIT_MARGIN_SECONDS)
     if attempt is not None and attempt.error_class in _BLOCKED:
         raise BlockedTarget(f"{attempt.error_message}. {HINT}", field="webhook_url")
     return {
         "run_id": run.public_id,
         "run_type": run_type(run),
-        "default_webhook_url": default or None,
-        "target_webhook_url": target,
+        "default_webhook_url": shown(default) or None,
+        "target_webhook_url": shown(target),
         "payload": bytes(delivery.body.body).decode(),
         "headers": attempt.request_headers if attempt else {},
         "status_code": attempt.status_code if attempt else None,

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from runs.models import PUBLIC_ID_MAX_CHARACTERS
-from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField
+from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictChoiceField
 from subscriptions.models import URL_MAX_CHARACTERS
 
 # Engine -> type of the run. `skyvern-1.0` is Skyvern's default.
@@ -43,7 +43,7 @@ class SkyvernTaskInput(SkyvernRunInput):
 
     prompt = StrictCharField()
     url = text()
-    engine = serializers.ChoiceField(choices=list(RUN_TYPES), default=DEFAULT_ENGINE)
+    engine = StrictChoiceField(choices=list(RUN_TYPES), default=DEFAULT_ENGINE)
     max_steps = serializers.IntegerField(required=False, allow_null=True)
     publish_workflow = StrictBooleanField(required=False)
     #: the workflow run that this task belongs to
