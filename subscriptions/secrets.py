@@ -34,6 +34,19 @@ def decrypt(token: str) -> str:
         raise UndecryptableSecret("a stored secret cannot be decrypted with ENCRYPTION_KEYS") from None
 
 
+def under_first_key(token: str) -> str:
+    """The token if the first key opens it, else a new one under that key; raises UndecryptableSecret."""
+    keys = tuple(settings.ENCRYPTION_KEYS)
+    try:
+        _fernet(keys[:1]).decrypt(token.encode())
+    except InvalidToken:
+        try:
+            return _fernet(keys).rotate(token.encode()).decode()
+        except InvalidToken:
+            raise UndecryptableSecret("a stored secret cannot be decrypted with ENCRYPTION_KEYS") from None
+    return token
+
+
 def sealed_url(url: str) -> tuple[str, str]:
     """What is kept of a URL: as it is shown, and the whole one encrypted where that hides anything."""
     shown = shown_url(url)
