@@ -17,7 +17,10 @@ ECHO_MIN_CHARACTERS = 4
 # A value of a query, or a part of a header's such as the token after `Bearer`.
 PART_MIN_CHARACTERS = 8
 KEY_PREFIXES = ("whsec_", "whsk_")
+# Of base64 those that hold nothing but the 32 bytes of a seed, but for its last bits.
+SEED_CHARACTERS = 42
 
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 _USER = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#]*@")
 
 
@@ -58,22 +61,30 @@ def forms_of(texts: Iterable[str]) -> tuple[str, ...]:
 
     So that a part of one does not hide the rest of it from the search.
     """
-    found = {form for text in texts if len(text) >= ECHO_MIN_CHARACTERS for form in _forms(text)}
-    return tuple(sorted((form for form in found if len(form) >= ECHO_MIN_CHARACTERS), key=len, reverse=True))
+    forms = {form for text in texts for part in _parts(text) for form in _forms(part)}
+    return tuple(sorted((form for form in forms if len(form) >= ECHO_MIN_CHARACTERS), key=len, reverse=True))
 
 
-def _forms(text: str) -> Iterable[str]:
-    yield from (text, quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1])
-    yield from _base64_forms(text.encode(errors="surrogatepass"))
+def _parts(text: str) -> Iterable[str]:
+    """The secret, and what of it is one as well."""
+    yield text
     for prefix in KEY_PREFIXES:
         if text.startswith(prefix):
             key = text.removeprefix(prefix)
-            yield from (key, quote(key, safe=""), key.rstrip("="))
             # Of an ed25519 pair the first half is the seed, all that anyone needs.
-            yield key[:43]
-    parts = text.split()
-    if len(parts) > 1:
-        yield from (part for part in parts if len(part) >= PART_MIN_CHARACTERS)
+            yield from (key, key.rstrip("="), key[:SEED_CHARACTERS])
+    words = text.split()
+    if len(words) > 1:
+        yield from (word for word in words if len(word) >= PART_MIN_CHARACTERS)
+
+
+def _forms(text: str) -> Iterable[str]:
+    if len(text) < ECHO_MIN_CHARACTERS:
+        return
+    yield from (text, json.dumps(text)[1:-1])
+    for quoted in (quote(text, safe=""), quote(text), quote_plus(text)):
+        yield from (quoted, _ESCAPE.sub(lambda found: found[0].lower(), quoted))
+    yield from _base64_forms(text.encode(errors="surrogatepass"))
 
 
 def _base64_forms(raw: bytes) -> Iterable[str]:

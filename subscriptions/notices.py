@@ -10,6 +10,7 @@ from django.core.mail import send_mail
 from django.db import connection
 from django.utils import timezone
 
+from subscriptions.masks import forms_of, without
 from subscriptions.models import Notice, Organization
 
 logger = logging.getLogger(__name__)
@@ -70,8 +71,10 @@ def _send(notice: Notice) -> bool:
     try:
         send_mail(notice.subject, notice.text, None, [notice.address])
     except OSError as error:  # smtplib's errors are OSErrors too
-        logger.warning("mail not taken notice=%s error=%s", notice.pk, error)
-        Notice.objects.filter(pk=notice.pk).update(error=str(error)[:200])
+        # A mail server may repeat what it was told, log-in included.
+        reason = without(str(error), forms_of([settings.EMAIL_HOST_PASSWORD]))
+        logger.warning("mail not taken notice=%s error=%s", notice.pk, reason)
+        Notice.objects.filter(pk=notice.pk).update(error=reason[:200])
         return False
     Notice.objects.filter(pk=notice.pk).update(sent_at=timezone.now(), next_try_at=None, error="")
     return True

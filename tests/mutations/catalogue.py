@@ -161,4 +161,11 @@ MUTATIONS = (
         new="state = %(state)s,",
         tests="tests/integration/test_recorder.py",
     ),
+    Mutation(
+        promise="a URL with a query is encrypted at rest and masked in every record of it",
+        file="subscriptions/masks.py",
+        old="        return name + equals + (value and MASKED)\n",
+        new="        return parameter\n",
+        tests="tests/e2e/test_secrets.py",
+    ),
 )

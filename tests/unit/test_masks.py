@@ -58,6 +58,8 @@ def test_a_url_that_was_copied_masked_is_recognised(url: str, masked: bool) -> N
     [
         SECRET,
         quote(SECRET, safe=""),
+        quote(SECRET),
+        quote(SECRET).lower(),
         json.dumps({"got": SECRET}),
         base64.b64encode(SECRET.encode()).decode(),
         base64.urlsafe_b64encode(SECRET.encode()).decode(),
@@ -90,7 +92,7 @@ def test_a_key_is_found_without_its_prefix_and_the_seed_of_a_pair_too() -> None:
     for prefix in masks.KEY_PREFIXES:
         forms = masks.forms_of([prefix + key])
         assert masks.without(f"{key} {prefix}{key}", forms) == "*** ***"
-        assert key[:43] not in masks.without(key[:43] + "=", forms)
+        assert masks.without(key[:43] + "=", forms).startswith("***")
 
 
 def test_the_token_of_an_authorization_header_is_found_alone() -> None:
