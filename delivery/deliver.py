@@ -122,6 +122,7 @@ def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> Out
     keys = signing.Keys(
         standard=standard,
         text=receiver.signing_keys(SigningSecret.Kind.TEXT, now),
+        ed25519=receiver.signing_keys(SigningSecret.Kind.ED25519, now),
         # A callback has the workflow's or the organization's key, whose text serves for this as well.
         hmac_only=standard if claimed.callback is not None else (),
         api_key=receiver.api_key,

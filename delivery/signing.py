@@ -1,6 +1,7 @@
 """Signature schemes: exact bytes and keys in, headers out. Pure.
 
 `standard_webhooks` follows the Standard Webhooks specification (v1, HMAC-SHA256);
+`standard_webhooks_ed25519` is its asymmetric form (v1a): receivers need nothing secret to verify;
 `hmac_sha256_hex` is seed 001's `X-Webhook-Signature`: lower-case hex over the raw body;
 `skyvern` is seed 003's: the same under the API key that created the run, with the time beside it;
 `shared_secret` sends the secret itself, only for receivers that know nothing better.
@@ -13,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from subscriptions.event_types import SignatureScheme
-from subscriptions.keys import standard_key
+from subscriptions.keys import private_key, standard_key
+
+SIGNATURE = "webhook-signature"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,8 @@ class Keys:
 
     standard: Sequence[str]
     text: Sequence[str]
+    #: private keys `whsk_…`
+    ed25519: Sequence[str] = ()
     hmac_only: Sequence[str] = ()
     api_key: str | None = None
 
@@ -45,19 +50,32 @@ def headers_for(schemes: Sequence[str], message: Signable, keys: Keys) -> dict[s
     """
     headers = {"webhook-id": message.webhook_id, "webhook-timestamp": str(message.timestamp)}
     for scheme in schemes:
-        headers |= SCHEMES[scheme](message, keys)
+        for name, value in SCHEMES[scheme](message, keys).items():
+            # Both forms of Standard Webhooks share this one: signatures follow each other.
+            headers[name] = f"{headers[name]} {value}" if name == SIGNATURE and name in headers else value
     return headers
 
 
+def _signed(message: Signable) -> bytes:
+    return b"%s.%d.%s" % (message.webhook_id.encode(), message.timestamp, message.body)
+
+
+def _standard_webhooks_ed25519(message: Signable, keys: Keys) -> dict[str, str]:
+    signed = _signed(message)
+    found = [key for key in map(private_key, keys.ed25519) if key is not None]
+    signatures = [f"v1a,{base64.b64encode(key.sign(signed)).decode()}" for key in found]
+    return {SIGNATURE: " ".join(signatures)} if signatures else {}
+
+
 def _standard_webhooks(message: Signable, keys: Keys) -> dict[str, str]:
-    signed = b"%s.%d.%s" % (message.webhook_id.encode(), message.timestamp, message.body)
+    signed = _signed(message)
     signatures = []
     for secret in keys.standard:
         key = standard_key(secret)
         if key is not None:
             digest = hmac.new(key, signed, hashlib.sha256).digest()
             signatures.append(f"v1,{base64.b64encode(digest).decode()}")
-    return {"webhook-signature": " ".join(signatures)} if signatures else {}
+    return {SIGNATURE: " ".join(signatures)} if signatures else {}
 
 
 def _hmac_sha256_hex(message: Signable, keys: Keys) -> dict[str, str]:
@@ -85,6 +103,7 @@ def _none(message: Signable, keys: Keys) -> dict[str, str]:
 
 SCHEMES: Mapping[str, Callable[[Signable, Keys], dict[str, str]]] = {
     SignatureScheme.STANDARD_WEBHOOKS: _standard_webhooks,
+    SignatureScheme.STANDARD_WEBHOOKS_ED25519: _standard_webhooks_ed25519,
     SignatureScheme.HMAC_SHA256_HEX: _hmac_sha256_hex,
     SignatureScheme.SHARED_SECRET: _shared_secret,
     SignatureScheme.SKYVERN: _skyvern,

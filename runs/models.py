@@ -67,7 +67,7 @@ class WorkflowVersion(models.Model):
     outputs = OrderedJSONField(null=True, blank=True, help_text="Name of an output -> path into the run.")
     # As it is shown; where its query hides something, the whole one is below.
     webhook_url = models.CharField(max_length=URL_MAX_CHARACTERS, blank=True)
-    encrypted_webhook_url = models.TextField(blank=True, db_default="", editable=False)
+    encrypted_webhook_url = models.TextField(blank=True, default="", db_default="", editable=False)
     payload_format = models.CharField(max_length=32, choices=choices(PayloadFormat))
     signature_schemes = ArrayField(models.CharField(max_length=32, choices=choices(SignatureScheme)))
     retry_policy = models.CharField(max_length=32, choices=choices(RetryPolicyName))
@@ -107,7 +107,7 @@ class Run(models.Model):
     progress = models.CharField(max_length=64, blank=True)
     executor_id = models.CharField(max_length=128, blank=True)
     webhook_url = models.CharField(max_length=URL_MAX_CHARACTERS, blank=True)
-    encrypted_webhook_url = models.TextField(blank=True, db_default="", editable=False)
+    encrypted_webhook_url = models.TextField(blank=True, default="", db_default="", editable=False)
     # What the dialect's caller asked for beyond the input, and which kind of run it calls this.
     kind = models.CharField(max_length=32, blank=True)
     request = OrderedJSONField(null=True, blank=True)

@@ -41,6 +41,6 @@ def resend_callback(run: Run, *, url: str | None = None, timeout_seconds: float)
         "run.webhook_resent",
         run.public_id,
         organization=run.organization,
-        after={"delivery": str(delivery.pk), "url": url},
+        after={"delivery": str(delivery.pk), "url": callback.url},
     )
     return delivery

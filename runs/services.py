@@ -13,7 +13,9 @@ from runs.dialects import profiles
 from runs.dialects.profile import IdForm
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Workflow, WorkflowVersion
 from subscriptions import audit, rules, secrets
+from subscriptions.event_types import SignatureScheme
 from subscriptions.models import Organization
+from subscriptions.signing_secrets import ensure_callback_pair
 from webhooks_project.errors import Conflict, InvalidInput
 
 VERSIONED = (
@@ -110,8 +112,9 @@ def workflow_update(*, organization: Organization, workflow_id: str, values: Map
 
 
 def _facts(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the audit tells of a version: of headers only their names."""
-    return {name: settings[name] for name in VERSIONED if name != "encrypted_headers"}
+    """What the audit tells of a version: of headers only names, of a query only that it changed."""
+    shown = {name: settings[name] for name in VERSIONED if not name.startswith("encrypted_")}
+    return shown | {"url_query": settings["encrypted_webhook_url"]}
 
 
 def _with_headers(values: Mapping[str, Any], encrypted_before: str) -> Mapping[str, Any]:
@@ -138,18 +141,10 @@ def _with_url(values: Mapping[str, Any], before: WorkflowVersion | None) -> Mapp
         return values
     given = values["webhook_url"].strip()
     url = rules.clean_url(given, "webhook_url") if given else ""
-    if before is not None and url == _opened(before):
+    if before is not None and url == secrets.readable_url(before.webhook_url, before.encrypted_webhook_url):
         return {name: value for name, value in values.items() if name != "webhook_url"}
     shown, token = secrets.sealed_url(url)
     return {**values, "webhook_url": shown, "encrypted_webhook_url": token}
-
-
-def _opened(version: WorkflowVersion) -> str | None:
-    """None where the key is missing."""
-    try:
-        return version.full_webhook_url
-    except secrets.UndecryptableSecret:
-        return None
 
 
 def _decrypted(encrypted: str) -> dict[str, str] | None:
@@ -188,6 +183,8 @@ def _publish(workflow: Workflow, settings: Mapping[str, Any], version_id: str | 
     form = profiles()[workflow.dialect].version_ids
     if version_id is not None and workflow.versions.filter(public_id=version_id).exists():
         raise Conflict("the workflow has a version of this id", field="version_id", code="id_taken")
+    if SignatureScheme.STANDARD_WEBHOOKS_ED25519 in settings["signature_schemes"]:
+        ensure_callback_pair(workflow.organization, workflow.public_id)
     workflow.version = WorkflowVersion.objects.create(
         workflow=workflow, public_id=own_or_new_id(version_id, form, "version_id"), **settings
     )

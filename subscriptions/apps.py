@@ -11,8 +11,9 @@ class SubscriptionsConfig(AppConfig):
         from django.db.models.functions import Now
 
         from subscriptions import encrypted
+        from subscriptions.idempotency import RememberedAnswer
         from subscriptions.key_use import write_noted
-        from subscriptions.models import ApiKey, RememberedAnswer, SigningSecret, Subscription
+        from subscriptions.models import ApiKey, SigningSecret, Subscription
 
         encrypted.register(
             encrypted.EncryptedColumn(SigningSecret, "encrypted_secret", lambda: ~Q(expires_at__lte=Now())),

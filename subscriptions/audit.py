@@ -21,7 +21,7 @@ from subscriptions.models import Organization
 VALUE_MAX_CHARACTERS = 2_000
 MASK = "***"
 # Of these an entry tells only that they were set, changed or removed.
-SECRETS = frozenset({"secret", "signing_secret", "key", "password"})
+SECRETS = frozenset({"secret", "signing_secret", "key", "password", "url_query"})
 # Of these the names only.
 HEADERS = frozenset({"headers"})
 

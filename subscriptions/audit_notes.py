@@ -14,7 +14,9 @@ _OF_A_SUBSCRIPTION = (
 
 
 def facts(subscription: Subscription) -> dict[str, Any]:
-    return {name: getattr(subscription, name) for name in _OF_A_SUBSCRIPTION}
+    shown = {name: getattr(subscription, name) for name in _OF_A_SUBSCRIPTION}
+    # Of the URL's query only that it changed.
+    return shown | {"url_query": subscription.encrypted_url}
 
 
 def organization_created(organization: Organization) -> None:

@@ -50,6 +50,7 @@ class SignatureScheme(StrEnum):
     """Turns bytes and keys into headers (`delivery/signing.py`); several may apply at once."""
 
     STANDARD_WEBHOOKS = "standard_webhooks"
+    STANDARD_WEBHOOKS_ED25519 = "standard_webhooks_ed25519"
     HMAC_SHA256_HEX = "hmac_sha256_hex"
     SHARED_SECRET = "shared_secret"  # noqa: S105 - a name
     SKYVERN = "skyvern"

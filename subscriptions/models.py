@@ -98,7 +98,7 @@ class Subscription(models.Model):
     name = models.CharField(max_length=255)
     # As it is shown (subscriptions/masks.py); where its query hides something, the whole one is below.
     url = models.CharField(max_length=URL_MAX_CHARACTERS)
-    encrypted_url = models.TextField(blank=True, db_default="", editable=False)
+    encrypted_url = models.TextField(blank=True, default="", db_default="", editable=False)
     events = ArrayField(models.CharField(max_length=128))
     workflow_ids = ArrayField(
         models.CharField(max_length=128),
@@ -187,6 +187,7 @@ class SigningSecret(models.Model):
 
     class Kind(models.TextChoices):
         STANDARD = "standard", "Standard Webhooks key (whsec_…)"
+        ED25519 = "ed25519", "Standard Webhooks key pair (whsk_…)"
         TEXT = "text", "the caller's text"
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="signing_secrets")
@@ -196,6 +197,8 @@ class SigningSecret(models.Model):
     workflow_id = models.CharField(max_length=128, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     encrypted_secret = models.TextField(editable=False)
+    # Of a pair: for everyone who verifies, `whpk_…`.
+    public_key = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
 

@@ -58,6 +58,14 @@ def opened_url(shown: str, token: str) -> str:
     return decrypt(token) if token else shown
 
 
+def readable_url(shown: str, token: str) -> str | None:
+    """The same, or None where its key is missing: whatever comes in its place is new then."""
+    try:
+        return opened_url(shown, token)
+    except UndecryptableSecret:
+        return None
+
+
 def encrypt_headers(headers: dict[str, str]) -> str:
     return encrypt(json.dumps(headers)) if headers else ""
 

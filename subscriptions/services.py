@@ -1,19 +1,20 @@
 """Writes. Each service is one transaction; API, admin and commands call the same ones."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
-from subscriptions import audit_notes, keys, rules, secrets, selectors
+from subscriptions import audit_notes, keys, rules, secrets, selectors, signing_secrets
 from subscriptions.event_types import DisabledReason, SignatureScheme
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, SigningSecret, Subscription
 from subscriptions.selectors import has_secret
 from subscriptions.signals import subscription_stopped
+from subscriptions.signing_secrets import Owner, Rotation
 from webhooks_project.errors import Conflict, InvalidInput
 
 EDITABLE = (
@@ -30,7 +31,7 @@ def organization_create(*, name: str, contact_email: str = "") -> tuple[Organiza
         with transaction.atomic():
             organization = Organization.objects.create(name=name, contact_email=contact_email)
             secret = keys.new_standard_secret()
-            _keep(secret, SigningSecret.Kind.STANDARD, organization=organization)
+            Owner(organization=organization).keep(secret, SigningSecret.Kind.STANDARD)
             audit_notes.organization_created(organization)
     except IntegrityError:
         raise Conflict("an organization of this name exists", field="name", code="name_taken") from None
@@ -89,10 +90,11 @@ def subscription_create(*, organization: Organization, values: Mapping[str, Any]
     subscription.refresh_from_db()
     secret: str | None = values.get("secret")
     signing_secret = secret if secret and keys.standard_key(secret) else keys.new_standard_secret()
-    _keep(signing_secret, SigningSecret.Kind.STANDARD, subscription=subscription)
+    owner = _owner(subscription)
+    owner.keep(signing_secret, SigningSecret.Kind.STANDARD)
     if secret:
-        _keep(secret, SigningSecret.Kind.TEXT, subscription=subscription)
-    _check_can_sign(subscription)
+        owner.keep(secret, SigningSecret.Kind.TEXT)
+    _make_able_to_sign(subscription)
     audit_notes.subscription_created(subscription, values)
     return subscription, signing_secret
 
@@ -112,7 +114,7 @@ def subscription_update(
         _enable(subscription)
     if "secret" in values:
         _replace_text_secret(subscription, values["secret"])
-    _check_can_sign(subscription)
+    _make_able_to_sign(subscription)
     _save(subscription)
     audit_notes.subscription_updated(subscription, before, values)
     if was_active and not subscription.is_active:
@@ -166,45 +168,34 @@ def signing_secret_rotate(
     subscription: Subscription | None = None,
     workflow_id: str = "",
     overlap_seconds: float = ROTATION_OVERLAP_SECONDS,
-) -> str:
+) -> Rotation:
     """A new Standard Webhooks secret, shown this once; those before it sign beside it for the overlap.
 
     Raises NotFound for a subscription that was deleted meanwhile.
     """
-    # One rotation after the other: each leaves one secret without an end.
     if subscription is not None:
         selectors.subscription_get(organization, subscription.pk, lock=True)
     else:
         Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-    old = SigningSecret.objects.filter(
-        organization=organization,
-        subscription=subscription,
-        workflow_id=workflow_id,
-        kind=SigningSecret.Kind.STANDARD,
-    )
-    end = timezone.now() + timedelta(seconds=overlap_seconds)
-    old.filter(Q(expires_at=None) | Q(expires_at__gt=end)).update(expires_at=end)
-    secret = keys.new_standard_secret()
-    _keep(
-        secret,
-        SigningSecret.Kind.STANDARD,
-        organization=organization,
-        subscription=subscription,
-        workflow_id=workflow_id,
-    )
+    owner = Owner(organization=organization, subscription=subscription, workflow_id=workflow_id)
+    rotation = signing_secrets.rotate(owner, overlap_seconds=overlap_seconds)
     if subscription is not None:
         Subscription.objects.filter(pk=subscription.pk).update(version=F("version") + 1)
     audit_notes.secret_rotated(organization, subscription, workflow_id, overlap_seconds)
-    return secret
+    return rotation
 
 
 def _assign(subscription: Subscription, values: Mapping[str, Any]) -> None:
     """Put `values` on the object and check the whole of it, so that rules across fields hold."""
+    before = secrets.readable_url(subscription.url, subscription.encrypted_url)
     for field in EDITABLE:
-        if field in values:
+        if field in values and field != "url":
             setattr(subscription, field, values[field])
     if "url" in values:
-        subscription.url, subscription.encrypted_url = secrets.sealed_url(rules.clean_url(values["url"]))
+        url = rules.clean_url(values["url"])
+        # Sealed again the same URL would look like another one.
+        if url != before:
+            subscription.url, subscription.encrypted_url = secrets.sealed_url(url)
     rules.check_events(subscription.events, subscription.payload_format)
     rules.check_schemes(subscription.signature_schemes)
     rules.check_retry_schedule(subscription.retry_schedule)
@@ -224,8 +215,11 @@ def _save(subscription: Subscription) -> None:
     subscription.save()
 
 
-def _check_can_sign(subscription: Subscription) -> None:
+def _make_able_to_sign(subscription: Subscription) -> None:
     """Whoever asks for schemes that all need a secret must not get unsigned requests."""
+    owner = _owner(subscription)
+    if SignatureScheme.STANDARD_WEBHOOKS_ED25519 in subscription.signature_schemes and not owner.has_pair():
+        owner.make_pair()
     if set(subscription.signature_schemes) <= NEED_A_TEXT and not has_secret(subscription):
         wanted = " and ".join(sorted(subscription.signature_schemes))
         raise InvalidInput(f"{wanted}: give a secret to sign with", field="secret", code="secret_needed")
@@ -242,23 +236,8 @@ def _replace_text_secret(subscription: Subscription, secret: str | None) -> None
     subscription.signing_secrets.filter(kind__in=kinds).delete()
     if secret:
         for kind in kinds:
-            _keep(secret, kind, subscription=subscription)
+            _owner(subscription).keep(secret, kind)
 
 
-def _keep(
-    secret: str,
-    kind: SigningSecret.Kind,
-    *,
-    organization: Organization | None = None,
-    subscription: Subscription | None = None,
-    workflow_id: str = "",
-) -> None:
-    owner = organization if subscription is None else subscription.organization
-    assert owner is not None
-    SigningSecret.objects.create(
-        organization=owner,
-        subscription=subscription,
-        workflow_id=workflow_id,
-        kind=kind,
-        encrypted_secret=secrets.encrypt(secret),
-    )
+def _owner(subscription: Subscription) -> Owner:
+    return Owner(organization=subscription.organization, subscription=subscription)

@@ -1,5 +1,6 @@
 """The frozen read model of a receiver that a worker signs and sends with."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -86,10 +87,11 @@ def _receiver(subscription: Subscription) -> Receiver:
 
 
 def callback_keys(organization_id: int, workflow_id: str) -> tuple[SigningKey, ...]:
-    """Keys that sign a callback: the workflow's, or else the organization's."""
-    of_callbacks = Q(organization_id=organization_id, subscription=None)
-    of_workflow = _keys(of_callbacks & Q(workflow_id=workflow_id)) if workflow_id else ()
-    return of_workflow or _keys(of_callbacks & Q(workflow_id=""))
+    """Keys that sign a callback: of each kind the workflow's, or else the organization's."""
+    owned = Q(organization_id=organization_id, subscription=None, workflow_id__in={workflow_id, ""})
+    rows = list(SigningSecret.objects.filter(owned).order_by("-id"))
+    own_kinds = {row.kind for row in rows if row.workflow_id}
+    return _opened(row for row in rows if row.workflow_id or row.kind not in own_kinds)
 
 
 def signing_api_key(api_key_id: int | None) -> str | None:
@@ -105,7 +107,10 @@ def signing_api_key(api_key_id: int | None) -> str | None:
 
 
 def _keys(owned: Q) -> tuple[SigningKey, ...]:
-    rows = SigningSecret.objects.filter(owned).order_by("-id")
+    return _opened(SigningSecret.objects.filter(owned).order_by("-id"))
+
+
+def _opened(rows: Iterable[SigningSecret]) -> tuple[SigningKey, ...]:
     return tuple(
         SigningKey(kind=row.kind, text=secrets.decrypt(row.encrypted_secret), expires_at=row.expires_at)
         for row in rows

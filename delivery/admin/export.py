@@ -20,6 +20,7 @@ from django.urls import path, reverse
 
 from delivery.admin.bodies import BodiesAdmin, may_see_bodies
 from subscriptions import audit
+from subscriptions.masks import shown_url
 
 # Per statement; bodies of up to 64 KB are in memory at the same time.
 CHUNK_ROWS = 200
@@ -74,7 +75,7 @@ class ExportingAdmin(BodiesAdmin):
                 f"{self.opts.model_name}.exported",
                 kind,
                 organization=None,
-                after={"filter": request.GET.urlencode(), "columns": list(columns)},
+                after={"filter": _shown_filter(request), "columns": list(columns)},
             )
         rows = in_chunks(self.export_rows(found), columns, settings.EXPORT_ROWS_MAX)
         response = StreamingHttpResponse(FORMATS[kind](list(columns), rows), content_type=CONTENT_TYPES[kind])
@@ -138,3 +139,11 @@ def cell(value: Any) -> str:
         return str(value)
     text = json.dumps(value) if isinstance(value, dict | list) else value
     return _FORMULA.sub(r"\1'", text)
+
+
+def _shown_filter(request: HttpRequest) -> str:
+    """A URL that was searched for may have been typed with its query."""
+    asked = request.GET.copy()
+    if "q" in asked:
+        asked["q"] = shown_url(str(asked["q"]))
+    return asked.urlencode()

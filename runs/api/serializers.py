@@ -19,6 +19,7 @@ from subscriptions.api.fields import (
 )
 from subscriptions.api.serializers import HeadersField, RefusesUnknownFields, names
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
+from subscriptions.signing_secrets import callback_public_keys
 
 OUTPUTS_MAX = 100
 # Fields that only a key with the scope runs:import may set.
@@ -95,13 +96,27 @@ class WorkflowOutput(serializers.ModelSerializer[Workflow]):
     )
     timeout_seconds = serializers.FloatField(source="version.timeout_seconds")
     headers = serializers.ListField(source="version.header_names", child=serializers.CharField())
+    public_keys = serializers.SerializerMethodField(
+        help_text="Of the scheme standard_webhooks_ed25519: its own, else the organization's."
+    )
 
     class Meta:
         model = Workflow
         fields = (
             "id name slug dialect version_id outputs webhook_url payload_format signature_schemes "
-            "retry_policy retry_schedule timeout_seconds headers created_at updated_at"
+            "retry_policy retry_schedule timeout_seconds headers public_keys created_at updated_at"
         ).split()
+
+    def get_public_keys(self, workflow: Workflow) -> list[str]:
+        assert workflow.version is not None
+        if SignatureScheme.STANDARD_WEBHOOKS_ED25519 not in workflow.version.signature_schemes:
+            return []
+        # Read once for a whole list: all workflows of a page are one organization's.
+        shared: dict[str, Any] = self.context  # type: ignore[assignment]  # the view's own
+        if "public_keys" not in shared:
+            shared["public_keys"] = callback_public_keys(workflow.organization_id)
+        found = shared["public_keys"]
+        return list(found.get(workflow.public_id) or found.get("", []))
 
 
 class RunInput(RefusesUnknownFields):

@@ -88,10 +88,10 @@ class WorkflowViewSet(RunsScopesViewSet):
         """A secret of its own for this workflow's callbacks, instead of the organization's."""
         workflow = selectors.workflow_get(self.organization, workflow_id)
         values = valid(RotateInput, request.data)
-        secret = signing_secret_rotate(
+        rotation = signing_secret_rotate(
             organization=self.organization, workflow_id=workflow.public_id, **values
         )
-        return Response(RotateOutput({"signing_secret": secret}).data)
+        return Response(RotateOutput(rotation).data)
 
 
 class RunViewSet(RunsScopesViewSet):

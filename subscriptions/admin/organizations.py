@@ -139,7 +139,7 @@ class SigningSecretAdmin(ReadOnlyAdmin):
     list_select_related = ("organization", "subscription")
     list_filter = (OrganizationFilter, SubscriptionFilter, "kind")
     ordering = ("-id",)
-    fields = ("kind", "organization", "subscription", "workflow_id", "created_at", "expires_at")
+    fields = ("kind", "public_key", "organization", "subscription", "workflow_id", "created_at", "expires_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SigningSecret]:
         return super().get_queryset(request).defer("encrypted_secret")

@@ -7,13 +7,15 @@ from django.contrib import admin
 from django.contrib.admin.actions import delete_selected
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
 from subscriptions import services
 from subscriptions.admin.base import ACTION_MESSAGES_MAX, asking_action
 from subscriptions.admin.filters import OrganizationFilter, url_beginning, whole_number
 from subscriptions.admin.service_forms import ServiceAdmin
 from subscriptions.admin.subscription_form import SubscriptionForm
-from subscriptions.models import Subscription
+from subscriptions.models import SigningSecret, Subscription
 from webhooks_project.errors import NotFound
 
 SWITCH = "subscriptions.switch_subscription"
@@ -58,8 +60,8 @@ class SubscriptionAdmin(ServiceAdmin):
         *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds"),
     )
     FIXED_FIELDS: tuple[str, ...] = (
-        *("id", "organization", "header_names", "disabled_at", "disabled_reason", "failing_since"),
-        *("version", "created_at", "updated_at", "deleted_at"),
+        *("id", "organization", "header_names", "signing_keys", "disabled_at", "disabled_reason"),
+        *("failing_since", "version", "created_at", "updated_at", "deleted_at"),
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -96,6 +98,12 @@ class SubscriptionAdmin(ServiceAdmin):
     def told(self, object_: Subscription) -> str:
         return f"{object_.name} ({object_.pk}) to {object_.url}, {object_.organization}"
 
+    @admin.display(description="signing secrets")
+    def signing_keys(self, subscription: Subscription) -> str:
+        """What signs, and until when; of key pairs the public half."""
+        rows = subscription.signing_secrets.order_by("-pk").defer("encrypted_secret")
+        return format_html_join(mark_safe("<br>"), "{}", ((_in_force(row),) for row in rows)) or "-"
+
     # --- Actions ---
 
     @asking_action("Enable", permission=SWITCH)
@@ -130,9 +138,10 @@ class SubscriptionAdmin(ServiceAdmin):
         def work(subscription: Subscription) -> None:
             if subscription.deleted_at:
                 raise NotFound(f"{subscription} is deleted")
-            secrets[f"Signing secret of {subscription.pk}"] = services.signing_secret_rotate(
+            rotation = services.signing_secret_rotate(
                 organization=subscription.organization, subscription=subscription
             )
+            secrets[f"Signing secret of {subscription.pk}"] = rotation.signing_secret
 
         self.do_each(request, objects, work, "Rotated the signing secret")
         return self.show_once(request, secrets, request.get_full_path()) if secrets else None
@@ -160,3 +169,8 @@ class SubscriptionAdmin(ServiceAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
         for subscription in queryset.select_related("organization"):
             self.delete_model(request, subscription)
+
+
+def _in_force(secret: SigningSecret) -> str:
+    end = f"signs until {secret.expires_at:%Y-%m-%d %H:%M:%S} UTC" if secret.expires_at else "signs"
+    return f"{secret.kind} {secret.public_key}: {end}" if secret.public_key else f"{secret.kind}: {end}"

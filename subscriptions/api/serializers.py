@@ -1,7 +1,9 @@
 """Shapes of the subscription API: seed 001's fields, then optional additions."""
 
+from datetime import datetime
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from django.utils.text import slugify
 from rest_framework import serializers
 
@@ -16,6 +18,7 @@ from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureS
 from subscriptions.models import ApiKey, Organization, Scope, Subscription
 from subscriptions.rules import SECRET_MAX_CHARACTERS
 from subscriptions.selectors import has_secret
+from subscriptions.signing_secrets import previous_expires_at, public_keys_of
 
 UNKNOWN_FIELD = "Unknown field."
 
@@ -82,17 +85,32 @@ class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
     headers = serializers.ListField(source="header_names", child=serializers.CharField())
     has_secret = serializers.SerializerMethodField()
     is_active = serializers.SerializerMethodField(help_text="False also while the service has it disabled.")
+    public_keys = serializers.SerializerMethodField(help_text="Of the scheme standard_webhooks_ed25519.")
+    previous_secret_expires_at = serializers.SerializerMethodField(
+        help_text="Until when a secret that was replaced goes on signing."
+    )
 
     class Meta:
         model = Subscription
         fields = (
             "id name url events is_active created_at updated_at headers has_secret payload_format "
             "signature_schemes retry_policy retry_schedule timeout_seconds workflow_ids disabled_at "
-            "disabled_reason failing_since"
+            "disabled_reason failing_since public_keys previous_secret_expires_at"
         ).split()
+
+    def to_representation(self, instance: Subscription) -> Any:
+        # Three fields look at them.
+        prefetch_related_objects([instance], "signing_secrets")
+        return super().to_representation(instance)
 
     def get_has_secret(self, subscription: Subscription) -> bool:
         return has_secret(subscription)
+
+    def get_public_keys(self, subscription: Subscription) -> list[str]:
+        return public_keys_of(subscription.signing_secrets.all())
+
+    def get_previous_secret_expires_at(self, subscription: Subscription) -> datetime | None:
+        return previous_expires_at(subscription.signing_secrets.all())
 
     def get_is_active(self, subscription: Subscription) -> bool:
         return subscription.is_active and subscription.disabled_at is None
@@ -114,9 +132,11 @@ class RotateInput(RefusesUnknownFields):
 
 
 class RotateOutput(serializers.Serializer[Any]):
-    """The new Standard Webhooks secret, shown only now."""
+    """The new Standard Webhooks secret, shown only now; until when what it replaces goes on signing."""
 
     signing_secret = serializers.CharField()
+    previous_expires_at = serializers.DateTimeField(allow_null=True)
+    public_keys = serializers.ListField(child=serializers.CharField())
 
 
 class MyOrganization(serializers.Serializer[Any]):

@@ -77,10 +77,10 @@ class SubscriptionViewSet(OrganizationViewSet):
         """A new Standard Webhooks secret; the old one signs beside it for the overlap (default a day)."""
         subscription = selectors.subscription_get(self.organization, subscription_id)
         values = valid(shapes.RotateInput, request.data)
-        secret = services.signing_secret_rotate(
+        rotation = services.signing_secret_rotate(
             organization=self.organization, subscription=subscription, **values
         )
-        return Response(shapes.RotateOutput({"signing_secret": secret}).data)
+        return Response(shapes.RotateOutput(rotation).data)
 
 
 class MyOrganizationsViewSet(OrganizationViewSet):
@@ -130,8 +130,8 @@ class OrganizationsViewSet(OrganizationViewSet):
     def rotate_secret(self, request: Request, organization_id: str) -> Response:
         """A new secret for the organization's callbacks."""
         values = valid(shapes.RotateInput, request.data)
-        secret = services.signing_secret_rotate(organization=self._get(organization_id), **values)
-        return Response(shapes.RotateOutput({"signing_secret": secret}).data)
+        rotation = services.signing_secret_rotate(organization=self._get(organization_id), **values)
+        return Response(shapes.RotateOutput(rotation).data)
 
     @staticmethod
     def _get(organization_id: str) -> Organization:

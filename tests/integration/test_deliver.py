@@ -225,7 +225,8 @@ def test_all_attempts_send_the_same_bytes_and_id_under_signatures_that_verify(
 ) -> None:
     values = {"name": "Hook", "url": here.receiver.url(), "events": ["*"], "retry_schedule": [0.0]}
     subscription, old = services.subscription_create(organization=here.organization, values=values)
-    new = services.signing_secret_rotate(organization=here.organization, subscription=subscription)
+    rotation = services.signing_secret_rotate(organization=here.organization, subscription=subscription)
+    new = rotation.signing_secret
     here.receiver.reply(500)
     delivery = the_delivery(here.organization)
 
@@ -245,7 +246,9 @@ def test_all_attempts_send_the_same_bytes_and_id_under_signatures_that_verify(
 
 def test_a_callback_is_signed_with_the_workflows_key_or_else_the_organizations(here: Here) -> None:
     organization, of_organization = services.organization_create(name="Signing")
-    of_workflow = services.signing_secret_rotate(organization=organization, workflow_id="wf_own")
+    rotation = services.signing_secret_rotate(
+        organization=organization, workflow_id="wf_own", overlap_seconds=0
+    )
     plain = replace(CALLBACK, url=here.receiver.url(), workflow_id="wf_without")
 
     here.attempt(the_delivery(organization, plain))
@@ -253,7 +256,7 @@ def test_a_callback_is_signed_with_the_workflows_key_or_else_the_organizations(h
 
     first, second = here.receiver.at()
     assert verified(first, of_organization) == json.loads(first.body)
-    assert verified(second, of_workflow) == json.loads(second.body)
+    assert verified(second, rotation.signing_secret) == json.loads(second.body)
     with pytest.raises(WebhookVerificationError):
         verified(second, of_organization)
 

@@ -43,6 +43,8 @@ def filled(old: str, api: APIClient, organization: Organization, receiver: Recei
     services.api_key_create(organization=organization, signs=True)
     made = workflow(api, webhook_url=url, headers={"X-A": "header"})
     completed_run(api, workflow_id=made["id"], webhook_url=url)
+    once = {"Idempotency-Key": "once"}
+    api.post("/v1/events", {"event_type": "order.paid", "data": {}}, headers=once)
     open_run = run(api, workflow_id=made["id"])
     Run.objects.filter(public_id=open_run["id"]).update(encrypted_webhook_secret=secrets.encrypt("callback"))
     return api

