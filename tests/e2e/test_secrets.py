@@ -295,8 +295,11 @@ def people_fail(planted: Planted) -> requests.Session:
     session = requests.Session()
 
     def post(path: str, **form: Any) -> requests.Response:
-        session.get(base + path, timeout=30)
-        form["csrfmiddlewaretoken"] = session.cookies["csrftoken"]
+        found = re.search(
+            r'name="csrfmiddlewaretoken" value="(\w+)"', session.get(base + path, timeout=30).text
+        )
+        assert found, path
+        form["csrfmiddlewaretoken"] = found[1]
         answer = session.post(base + path, data=form, timeout=30)
         planted.aviary.look(f"form {path}", f"{answer.headers}\n{answer.text}")
         return answer
