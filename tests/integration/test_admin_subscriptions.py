@@ -83,7 +83,7 @@ def test_a_subscription_is_added_and_its_secret_shown_once(
     [
         ("url", "http://10.0.0.1/", "url "),
         ("custom_events", "workflow.nonsense", "is not an event type"),
-        ("headers", '{"Host": "x"}', "is set by the service"),
+        ("headers", '{"Host": "x"}', "is not for customers to set"),
         ("headers", '{"X-Team": 1}', "whose values are texts"),
         ("headers", "[", "valid JSON"),
         ("signature_schemes", ["none", "standard_webhooks"], "cannot be combined"),
