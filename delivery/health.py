@@ -45,7 +45,7 @@ WHERE subscription_id = %(subscription_id)s AND id >= %(first_id)s AND created_a
 LOG_DISABLED = f"""
 WITH stopped AS (SELECT {STOPPED_COLUMNS} FROM delivery_delivery d WHERE d.id = %(id)s)
 {LOG_STOPPED}
-"""
+"""  # noqa: S608 - parts of this project; values are parameters
 
 MESSAGES = {
     DisabledReason.GONE: "its receiver answered 410 Gone",
