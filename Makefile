@@ -11,7 +11,7 @@ STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv clients serve demo bench chaos flush mutations audit test dialects lint types contracts checks tests format lock clean
+.PHONY: help venv clients serve demo bench chaos flush mutations fuzz audit test dialects lint types contracts checks tests format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ flush: venv ## Empty the broker while 10,000 deliveries wait, and time the recov
 
 mutations: venv ## Break each promise in a copy, and see that a test notices
 	@exec $(PY) -m tests.mutations
+
+fuzz: venv ## Thousands of calls made from the OpenAPI document, right and wrong ones, against real PostgreSQL
+	@exec $(PY) -m tests.fuzz
 
 # In a virtual environment of its own, for only this needs it. Not part of `test`: it asks the network.
 audit: venv ## Known vulnerabilities of what is locked; exit status 3 where no list of them can be reached

@@ -13,6 +13,7 @@ from subscriptions.models import URL_MAX_CHARACTERS, ApiKey, Organization, choic
 from subscriptions.secrets import opened_url
 
 PUBLIC_ID_MAX_CHARACTERS = 128
+PUBLIC_ID = rf"[A-Za-z0-9_.:-]{{1,{PUBLIC_ID_MAX_CHARACTERS}}}"
 
 
 RUN_STATUSES = choices(RunStatus)

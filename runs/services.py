@@ -11,7 +11,7 @@ from django.utils import timezone
 from runs import selectors
 from runs.dialects import profiles
 from runs.dialects.profile import IdForm
-from runs.models import PUBLIC_ID_MAX_CHARACTERS, Workflow, WorkflowVersion
+from runs.models import PUBLIC_ID, PUBLIC_ID_MAX_CHARACTERS, Workflow, WorkflowVersion
 from subscriptions import audit, rules, secrets
 from subscriptions.event_types import SignatureScheme
 from subscriptions.models import Organization
@@ -22,7 +22,6 @@ VERSIONED = (
     "outputs webhook_url payload_format signature_schemes retry_policy retry_schedule timeout_seconds "
     "encrypted_webhook_url encrypted_headers header_names"
 ).split()
-_ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{PUBLIC_ID_MAX_CHARACTERS}}}")
 
 
 def workflow_create(
@@ -195,7 +194,7 @@ def own_or_new_id(given: str | None, form: IdForm, field: str) -> str:
     """An imported id if one is given, else a new one of the dialect's form."""
     if given is None:
         return form.new()
-    if not _ID.fullmatch(given):
+    if not re.fullmatch(PUBLIC_ID, given):
         raise InvalidInput(
             f"{field} must be 1 to {PUBLIC_ID_MAX_CHARACTERS} letters, digits or any of _ . : -", field=field
         )

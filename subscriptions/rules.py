@@ -14,6 +14,7 @@ from webhooks_project.errors import InvalidInput
 SECRET_MAX_CHARACTERS = 255
 RETRY_STEPS_MAX = 30
 RETRY_STEP_MAX_SECONDS = 7 * 24 * 3600
+TIMEOUT_MIN_SECONDS = 0.1
 
 
 def target_rule() -> TargetRule:
@@ -148,5 +149,7 @@ def check_retry_schedule(schedule: Sequence[float] | None) -> None:
 
 def check_timeout(timeout_seconds: float | None) -> None:
     limit = settings.DELIVERY_TIMEOUT_MAX_SECONDS
-    if timeout_seconds is not None and not 0.1 <= timeout_seconds <= limit:
-        raise InvalidInput(f"timeout_seconds must be between 0.1 and {limit:g}", field="timeout_seconds")
+    if timeout_seconds is not None and not TIMEOUT_MIN_SECONDS <= timeout_seconds <= limit:
+        raise InvalidInput(
+            f"timeout_seconds must be between {TIMEOUT_MIN_SECONDS} and {limit:g}", field="timeout_seconds"
+        )

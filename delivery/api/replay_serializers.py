@@ -1,17 +1,25 @@
 """Shapes of replays."""
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from delivery.models import Replay
 from delivery.replays.filter import ANSWERS, ReplayFilter
 from delivery.replays.model import REPLAY_KEY_MAX_CHARACTERS, ReplayState
-from delivery.replays.plan import NewReplay
+from delivery.replays.plan import RATE_MIN_PER_SECOND, NewReplay
 from delivery.states import ENDED
-from subscriptions.api.fields import StrictBooleanField, StrictCharField, StrictChoiceField, StrictFloatField
+from subscriptions.api.fields import (
+    StrictBooleanField,
+    StrictCharField,
+    StrictChoiceField,
+    StrictFloatField,
+    StrictIntegerField,
+    StrictUUIDField,
+)
 from subscriptions.api.serializers import RefusesUnknownFields, names
 from subscriptions.event_types import NAME_MAX_CHARACTERS
 from subscriptions.models import Organization
@@ -26,33 +34,51 @@ class FilterInput(RefusesUnknownFields):
     """Which ended deliveries: all that is given must match."""
 
     states = serializers.ListField(
-        child=StrictChoiceField(choices=sorted(ENDED)), required=False, allow_empty=False
+        child=StrictChoiceField(choices=sorted(ENDED)), required=False, allow_empty=False, min_length=1
     )
-    subscription_id = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_EXACT)
+    subscription_id = StrictIntegerField(required=False, min_value=1, max_value=LARGEST_EXACT)
     event_types = serializers.ListField(
         child=StrictCharField(max_length=NAME_MAX_CHARACTERS),
         required=False,
         allow_empty=False,
+        min_length=1,
         max_length=100,
     )
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
     answers = serializers.ListField(
-        child=StrictChoiceField(choices=ANSWERS), required=False, allow_empty=False
+        child=StrictChoiceField(choices=ANSWERS), required=False, allow_empty=False, min_length=1
     )
     run_id = StrictCharField(required=False, max_length=128)
     delivery_ids = serializers.ListField(
-        child=serializers.UUIDField(), required=False, allow_empty=False, max_length=IDS_MAX
+        child=StrictUUIDField(), required=False, allow_empty=False, min_length=1, max_length=IDS_MAX
     )
+
+
+@extend_schema_field(
+    {"type": "number", "minimum": RATE_MIN_PER_SECOND, "maximum": settings.REPLAY_RATE_MAX_PER_SECOND}
+)
+class RateField(StrictFloatField):
+    """New deliveries per second."""
+
+
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": settings.REPLAY_DELIVERIES_MAX})
+class LimitField(StrictIntegerField):
+    """At most so many deliveries."""
 
 
 class ReplaysInput(FilterInput):
     """The filter, and how to replay what it finds. `dry_run`: only count."""
 
+    openapi_extra: ClassVar[dict[str, Any]] = {
+        **FilterInput.openapi_extra,
+        "anyOf": [{"required": [name]} for name in FILTERS],
+    }
+
     include_delivered = StrictBooleanField(required=False)
     new_ids = StrictBooleanField(required=False)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_EXACT)
-    rate_per_second = StrictFloatField(required=False)
+    limit = LimitField(required=False, min_value=1, max_value=LARGEST_EXACT)
+    rate_per_second = RateField(required=False)
     replay_key = StrictCharField(required=False, max_length=REPLAY_KEY_MAX_CHARACTERS)
     dry_run = StrictBooleanField(required=False)
 

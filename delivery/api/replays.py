@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +19,10 @@ from subscriptions.api.idempotency import idempotent
 from subscriptions.api.views import PAGING
 from subscriptions.models import Scope
 
+FORECAST_OR_FIRST = PolymorphicProxySerializer(
+    "ForecastOrFirstReplay", [shapes.ForecastOutput, shapes.ReplayOutput], resource_type_field_name=None
+)
+
 
 class ReplayViewSet(OrganizationViewSet):
     """Replays of the organization; one delivery has its own call, below `/v1/deliveries`."""
@@ -26,14 +30,12 @@ class ReplayViewSet(OrganizationViewSet):
     read_scope = Scope.DELIVERIES_READ
     write_scope = Scope.DELIVERIES_REPLAY
 
-    @extend_schema(parameters=[*PAGING], responses=page_of("replays", shapes.ReplayOutput))
+    @extend_schema(parameters=PAGING, responses=page_of("replays", shapes.ReplayOutput))
     def list(self, request: Request) -> Response:
         """Newest first."""
         return page(request, "replays", selectors.replays(self.organization), shapes.ReplayOutput)
 
-    @extend_schema(
-        request=shapes.ReplaysInput, responses={200: shapes.ForecastOutput, 202: shapes.ReplayOutput}
-    )
+    @extend_schema(request=shapes.ReplaysInput, responses={200: FORECAST_OR_FIRST, 202: shapes.ReplayOutput})
     @idempotent
     def create(self, request: Request) -> Response:
         """Send again what ended before this call and matches, oldest first, in the background.

@@ -1,18 +1,19 @@
 """Shapes of deliveries, their attempts, the log of seed 001, and custom events."""
 
-import re
 from typing import Any
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from delivery.models import Attempt, Delivery, Event
 from delivery.states import State
 from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictChoiceField
 from subscriptions.api.serializers import RefusesUnknownFields, names
+from subscriptions.api.target_fields import CustomEventTypeField
 from subscriptions.event_types import NAME_MAX_CHARACTERS, is_custom_name
 
 # `webhook-id` is joined with full stops when it is signed, so an id must not hold one.
-_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+EVENT_ID = r"\A[A-Za-z0-9_-]{1,64}\Z"
 
 
 class LogOutput(serializers.ModelSerializer[Attempt]):
@@ -21,7 +22,7 @@ class LogOutput(serializers.ModelSerializer[Attempt]):
     attempt = serializers.IntegerField(source="number")
     status = serializers.SerializerMethodField()
     error_message = serializers.SerializerMethodField()
-    next_retry_at = serializers.DateTimeField()
+    next_retry_at = serializers.DateTimeField(allow_null=True)
 
     class Meta:
         model = Attempt
@@ -116,9 +117,12 @@ class TestOutput(serializers.Serializer[Any]):
 class EventInput(RefusesUnknownFields):
     """A custom event of the platform."""
 
-    event_type = StrictCharField(max_length=NAME_MAX_CHARACTERS)
+    event_type = CustomEventTypeField()
     data = JSONObjectField()  # type: ignore[assignment]  # a declared field, not the property
-    event_id = StrictCharField(required=False, max_length=64)
+    event_id = StrictCharField(
+        required=False,
+        validators=[RegexValidator(EVENT_ID, "1 to 64 letters, digits, _ or -.", code="bad_id")],
+    )
 
     def validate_event_type(self, name: str) -> str:
         if not is_custom_name(name):
@@ -127,11 +131,6 @@ class EventInput(RefusesUnknownFields):
                 code="unknown_event_type",
             )
         return name
-
-    def validate_event_id(self, event_id: str) -> str:
-        if not _EVENT_ID.fullmatch(event_id):
-            raise serializers.ValidationError("1 to 64 letters, digits, _ or -.", code="bad_id")
-        return event_id
 
 
 class EventAccepted(serializers.Serializer[Any]):

@@ -33,7 +33,9 @@ class BatchedReport(RefusesUnknownFields):
 class BatchInput(RefusesUnknownFields):
     """Up to RUN_REPORTS_PER_BATCH_MAX reports, of any runs; each is checked on its own."""
 
-    reports = serializers.ListField(child=serializers.JSONField(allow_null=True), allow_empty=False)
+    reports = serializers.ListField(
+        child=serializers.JSONField(allow_null=True), allow_empty=False, min_length=1
+    )
 
     def validate_reports(self, reports: list[Any]) -> list[Any]:
         if len(reports) > settings.RUN_REPORTS_PER_BATCH_MAX:
@@ -59,7 +61,7 @@ class BatchOutput(serializers.Serializer[Any]):
 class BatchViewSet(ReportViewSet):
     """Reports by the hundred, for executors that gather them."""
 
-    @extend_schema(request=BatchInput, responses=BatchOutput)
+    @extend_schema(request=BatchInput, responses={200: BatchOutput})
     def create(self, request: Request) -> Response:
         """Each report is a transaction of its own: one that is refused holds up no other."""
         reports = valid(BatchInput, request.data)["reports"]

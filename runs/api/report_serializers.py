@@ -7,12 +7,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from runs.states import Move
-from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictChoiceField
+from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictChoiceField, StrictIntegerField
 from subscriptions.api.serializers import RefusesUnknownFields
 
 # What executors call their steps.
 STEP_KEY = r"[A-Za-z0-9_.:-]{1,128}"
 ARTIFACTS_MAX = 200
+ERROR_DETAILS = ("code", "cause", "step", "category")
 ARTIFACT_KINDS = ("image", "file", "screenshot", "recording", "link")
 
 
@@ -23,7 +24,7 @@ class Artifact(RefusesUnknownFields):
     id = StrictCharField(max_length=255, required=False, allow_null=True)
     url = StrictCharField(max_length=4096)
     filename = StrictCharField(max_length=255, required=False, allow_null=True)
-    size = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**53)
+    size = StrictIntegerField(required=False, allow_null=True, min_value=0, max_value=2**53)
     checksum = StrictCharField(max_length=255, required=False, allow_null=True)
     modified_at = StrictCharField(max_length=64, required=False, allow_null=True)
 
@@ -31,13 +32,15 @@ class Artifact(RefusesUnknownFields):
 @extend_schema_field(
     {
         "oneOf": [
-            {"type": "string"},
+            {"type": "string", "minLength": 1},
             {
                 "type": "object",
                 "properties": {
-                    name: {"type": "string"} for name in ("message", "code", "cause", "step", "category")
+                    "message": {"type": "string", "minLength": 1},
+                    **{name: {"type": ["string", "null"]} for name in ERROR_DETAILS},
                 },
                 "required": ["message"],
+                "additionalProperties": False,
             },
         ]
     }
@@ -48,20 +51,19 @@ class ErrorField(serializers.Field[Any, Any, Any, Any]):
     default_error_messages = {
         "invalid": "A text, or an object with message and optionally code, cause, step and category.",
     }
-    OPTIONAL = ("code", "cause", "step", "category")
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         error = {"message": data} if isinstance(data, str) else data
         if not isinstance(error, dict) or "message" not in error:
             self.fail("invalid")
-        allowed = {"message", *self.OPTIONAL}
+        allowed = {"message", *ERROR_DETAILS}
         if set(error) - allowed or not all(
             value is None or isinstance(value, str) for value in error.values()
         ):
             self.fail("invalid")
         if not error["message"]:
             self.fail("invalid")
-        return {name: error[name] for name in ("message", *self.OPTIONAL) if error.get(name) is not None}
+        return {name: error[name] for name in ("message", *ERROR_DETAILS) if error.get(name) is not None}
 
     def to_representation(self, value: Any) -> Any:
         return value

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +15,10 @@ from runs.states import Move
 from subscriptions.api.base import valid
 from subscriptions.models import Scope
 from webhooks_project.errors import InvalidInput
+
+STEP_KEY = OpenApiParameter(
+    "key", {"type": "string", "pattern": f"^{inputs.STEP_KEY}$"}, OpenApiParameter.PATH
+)
 
 
 class ReportViewSet(RunsScopesViewSet):
@@ -91,17 +95,17 @@ class StepReportViewSet(ReportViewSet):
         )
         return Response(shapes.StepOutput(step).data)
 
-    @extend_schema(request=inputs.StepFields, responses=shapes.StepOutput)
+    @extend_schema(parameters=[STEP_KEY], request=inputs.StepFields, responses=shapes.StepOutput)
     def start(self, request: Request, run_id: str, key: str) -> Response:
         """The step starts."""
         return self._move(Move.START, request, run_id, key)
 
-    @extend_schema(request=inputs.StepFields, responses=shapes.StepOutput)
+    @extend_schema(parameters=[STEP_KEY], request=inputs.StepFields, responses=shapes.StepOutput)
     def complete(self, request: Request, run_id: str, key: str) -> Response:
         """The step ended well."""
         return self._move(Move.COMPLETE, request, run_id, key)
 
-    @extend_schema(request=inputs.StepFailInput, responses=shapes.StepOutput)
+    @extend_schema(parameters=[STEP_KEY], request=inputs.StepFailInput, responses=shapes.StepOutput)
     def fail(self, request: Request, run_id: str, key: str) -> Response:
         """The step ended with an error."""
         return self._move(Move.FAIL, request, run_id, key)

@@ -1,11 +1,14 @@
 """Shapes of workflows, runs, steps and an executor's reports."""
 
-import re
-from typing import Any
+from typing import Any, ClassVar
 
+from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from runs.api.fields import ImportedIdField
 from runs.dialects import names as dialect_names
+from runs.dialects import profiles
 from runs.fields import OrderedJSONField
 from runs.models import PUBLIC_ID_MAX_CHARACTERS, Run, Step, Workflow
 from runs.states import RunStatus
@@ -15,39 +18,70 @@ from subscriptions.api.fields import (
     StrictBooleanField,
     StrictCharField,
     StrictChoiceField,
-    StrictFloatField,
 )
-from subscriptions.api.serializers import HeadersField, RefusesUnknownFields, names
+from subscriptions.api.serializers import RefusesUnknownFields, names
+from subscriptions.api.target_fields import (
+    CallbackSchemesField,
+    HeadersField,
+    OptionalTargetURLField,
+    RetryScheduleField,
+    TimeoutField,
+)
 from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
 from subscriptions.signing_secrets import callback_public_keys
 
 OUTPUTS_MAX = 100
+DEFAULT_DIALECT = "elan"
 # Fields that only a key with the scope runs:import may set.
 IMPORT_FIELDS = ("id", "version_id", "created_at")
-_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_EXTERNAL_ID = re.compile(r"[\x21-\x7e]{1,128}")
+SLUG = r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"
+EXTERNAL_ID = r"\A[\x21-\x7e]{1,128}\Z"
+
+
+def by_dialect() -> list[dict[str, Any]]:
+    """What a workflow may say depends on whose it is; without a word it is one of the native dialect."""
+    return [
+        {
+            "required": [] if name == DEFAULT_DIALECT else ["dialect"],
+            "properties": {
+                "dialect": {"const": name},
+                "payload_format": {"enum": [str(found) for found in profile.payload_formats]},
+                **({"id": {"pattern": profile.workflow_ids.pattern}} if profile.workflow_ids.strict else {}),
+                **(
+                    {"version_id": {"pattern": profile.version_ids.pattern}}
+                    if profile.version_ids.strict
+                    else {}
+                ),
+            },
+        }
+        for name, profile in profiles().items()
+    ]
 
 
 class WorkflowInput(RefusesUnknownFields):
     """A workflow; each field on its own when updating it."""
 
+    openapi_extra: ClassVar[dict[str, Any]] = {**RefusesUnknownFields.openapi_extra, "anyOf": by_dialect()}
+
     name = StrictCharField(max_length=255)
-    slug = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
-    dialect = StrictChoiceField(choices=dialect_names(), default="elan")
+    slug = StrictCharField(
+        max_length=PUBLIC_ID_MAX_CHARACTERS,
+        required=False,
+        validators=[RegexValidator(SLUG, "Letters, digits and . _ -, please.", code="bad_slug")],
+    )
+    dialect = StrictChoiceField(choices=dialect_names(), default=DEFAULT_DIALECT)
     outputs = serializers.DictField(
         child=StrictCharField(max_length=255), required=False, allow_null=True, allow_empty=True
     )
-    webhook_url = StrictCharField(max_length=2048, required=False, allow_blank=True, allow_null=True)
+    webhook_url = OptionalTargetURLField()
     payload_format = StrictChoiceField(choices=names(PayloadFormat), required=False)
-    signature_schemes = serializers.ListField(
-        child=StrictChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
-    )
+    signature_schemes = CallbackSchemesField()
     retry_policy = StrictChoiceField(choices=names(RetryPolicyName), required=False)
-    retry_schedule = serializers.ListField(child=StrictFloatField(), required=False, allow_null=True)
-    timeout_seconds = StrictFloatField(required=False)
+    retry_schedule = RetryScheduleField()
+    timeout_seconds = TimeoutField(required=False)
     headers = HeadersField(required=False, allow_null=True)
-    id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
-    version_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
+    id = ImportedIdField(required=False)
+    version_id = ImportedIdField(required=False)
     created_at = serializers.DateTimeField(required=False)
 
     def validate_outputs(self, outputs: dict[str, str] | None) -> dict[str, str] | None:
@@ -56,11 +90,6 @@ class WorkflowInput(RefusesUnknownFields):
         if outputs is not None and "" in outputs:
             raise serializers.ValidationError("An output needs a name.", code="blank")
         return outputs or None
-
-    def validate_slug(self, slug: str) -> str:
-        if not _SLUG.fullmatch(slug):
-            raise serializers.ValidationError("Letters, digits and . _ -, please.", code="bad_slug")
-        return slug
 
     def validate_webhook_url(self, webhook_url: str | None) -> str:
         return webhook_url or ""
@@ -72,6 +101,7 @@ class WorkflowPatch(WorkflowInput):
     `allow_downgrade`: back to an older version of a format, on which receivers may no longer count.
     """
 
+    openapi_extra = RefusesUnknownFields.openapi_extra
     allow_downgrade = StrictBooleanField(required=False)
     dialect = None  # type: ignore[assignment]
     slug = None  # type: ignore[assignment]
@@ -124,15 +154,14 @@ class RunInput(RefusesUnknownFields):
 
     workflow_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS)
     input = JSONObjectField(required=False, allow_null=True)
-    webhook_url = StrictCharField(max_length=2048, required=False, allow_blank=True, allow_null=True)
-    external_id = StrictCharField(max_length=128, required=False, allow_null=True)
-    id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
+    webhook_url = OptionalTargetURLField()
+    external_id = StrictCharField(
+        required=False,
+        allow_null=True,
+        validators=[RegexValidator(EXTERNAL_ID, "Printable ASCII without blanks, please.", code="bad_id")],
+    )
+    id = ImportedIdField(required=False)
     created_at = serializers.DateTimeField(required=False)
-
-    def validate_external_id(self, external_id: str | None) -> str | None:
-        if external_id is not None and not _EXTERNAL_ID.fullmatch(external_id):
-            raise serializers.ValidationError("Printable ASCII without blanks, please.", code="bad_id")
-        return external_id
 
 
 class RunFilter(serializers.Serializer[Any]):
@@ -193,5 +222,6 @@ class RunWithSteps(RunOutput):
     class Meta(RunOutput.Meta):
         fields = [*RunOutput.Meta.fields, "steps"]
 
+    @extend_schema_field(StepOutput(many=True))
     def get_steps(self, run: Run) -> list[dict[str, Any]]:
         return list(StepOutput(run.steps.order_by("index"), many=True).data)

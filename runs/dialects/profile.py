@@ -20,6 +20,11 @@ class IdForm:
     def new(self) -> str:
         return prefixed(self.prefix, self.length)
 
+    @property
+    def pattern(self) -> str:
+        """For the OpenAPI document."""
+        return rf"^{self.prefix}_[a-zA-Z0-9]{{{self.length}}}$"
+
     def matches(self, text: str) -> bool:
         return re.fullmatch(rf"{self.prefix}_[a-zA-Z0-9]{{{self.length}}}", text) is not None
 

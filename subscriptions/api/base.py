@@ -17,6 +17,8 @@ from webhooks_project.errors import InvalidInput
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 100
+# PostgreSQL takes offsets up to 2^63; a billion is beyond any list that is kept.
+OFFSET_MAX = 10**9
 
 Row = TypeVar("Row", bound=Model)
 
@@ -25,8 +27,7 @@ class PageQuery(serializers.Serializer[Any]):
     """`limit` and `offset` of a list."""
 
     limit = serializers.IntegerField(min_value=1, max_value=LIMIT_MAX, default=LIMIT_DEFAULT)
-    # PostgreSQL takes offsets up to 2^63; a billion is beyond any list that is kept.
-    offset = serializers.IntegerField(min_value=0, max_value=10**9, default=0)
+    offset = serializers.IntegerField(min_value=0, max_value=OFFSET_MAX, default=0)
 
 
 class OrganizationViewSet(viewsets.ViewSet):

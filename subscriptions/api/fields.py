@@ -1,8 +1,10 @@
 """Serializer fields with this API's rules for text."""
 
+import uuid
 from functools import reduce
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from subscriptions.masks import shown_url
@@ -51,6 +53,25 @@ class StrictChoiceField(serializers.ChoiceField):
         self.error_messages["invalid_choice"] = f"One of {', '.join(map(str, self.choices))}."
 
 
+class StrictIntegerField(serializers.IntegerField):
+    """A JSON number without a fraction, not a text of digits."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool | str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class StrictUUIDField(serializers.UUIDField):
+    """A UUID as text; a number could be read as one as well."""
+
+    def to_internal_value(self, data: Any) -> uuid.UUID:
+        if not isinstance(data, str | uuid.UUID):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
 class JSONObjectField(serializers.JSONField):
     """A JSON object."""
 

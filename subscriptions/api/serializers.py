@@ -1,10 +1,11 @@
 """Shapes of the subscription API: seed 001's fields, then optional additions."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import prefetch_related_objects
 from django.utils.text import slugify
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from subscriptions.api.fields import (
@@ -14,7 +15,21 @@ from subscriptions.api.fields import (
     StrictChoiceField,
     StrictFloatField,
 )
-from subscriptions.event_types import PayloadFormat, RetryPolicyName, SignatureScheme
+from subscriptions.api.target_fields import (
+    EventTypeField,
+    HeadersField,
+    RetryScheduleField,
+    SubscriptionSchemesField,
+    TargetURLField,
+    TimeoutField,
+)
+from subscriptions.event_types import (
+    CARRY_EVERY_EVENT,
+    RUN_ENDED,
+    DisabledReason,
+    PayloadFormat,
+    RetryPolicyName,
+)
 from subscriptions.models import ApiKey, Organization, Scope, Subscription
 from subscriptions.rules import SECRET_MAX_CHARACTERS
 from subscriptions.selectors import has_secret
@@ -30,6 +45,8 @@ def names(of: Any) -> list[str]:
 class RefusesUnknownFields(serializers.Serializer[Any]):
     """A misspelt field is an error, not something to ignore."""
 
+    openapi_extra: ClassVar[dict[str, Any]] = {"additionalProperties": False}
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if isinstance(data, dict):
             unknown = sorted(str(name)[:64] for name in set(data) - set(self.fields))
@@ -39,18 +56,20 @@ class RefusesUnknownFields(serializers.Serializer[Any]):
         return values
 
 
-class HeadersField(serializers.DictField):
-    """Custom headers: names to values; written, never read back."""
-
-    child = StrictCharField(allow_blank=True, trim_whitespace=False)
-
-
 class SubscriptionInput(RefusesUnknownFields):
     """What may be set when creating a subscription, and, each on its own, when updating it."""
 
+    openapi_extra: ClassVar[dict[str, Any]] = {
+        **RefusesUnknownFields.openapi_extra,
+        "anyOf": [
+            {"properties": {"payload_format": {"enum": [str(name) for name in CARRY_EVERY_EVENT]}}},
+            {"properties": {"events": {"items": {"enum": [str(name) for name in RUN_ENDED]}}}},
+        ],
+    }
+
     name = StrictCharField(max_length=255)
-    url = StrictCharField(max_length=2048)
-    events = serializers.ListField(child=StrictCharField(max_length=128), allow_empty=False, max_length=100)
+    url = TargetURLField()
+    events = serializers.ListField(child=EventTypeField(), allow_empty=False, min_length=1, max_length=100)
     secret = StrictCharField(
         max_length=SECRET_MAX_CHARACTERS,
         required=False,
@@ -61,12 +80,10 @@ class SubscriptionInput(RefusesUnknownFields):
     headers = HeadersField(required=False, allow_null=True)
     is_active = StrictBooleanField(required=False)
     payload_format = StrictChoiceField(choices=names(PayloadFormat), required=False)
-    signature_schemes = serializers.ListField(
-        child=StrictChoiceField(choices=names(SignatureScheme)), required=False, allow_empty=False
-    )
+    signature_schemes = SubscriptionSchemesField()
     retry_policy = StrictChoiceField(choices=names(RetryPolicyName), required=False)
-    retry_schedule = serializers.ListField(child=StrictFloatField(), required=False, allow_null=True)
-    timeout_seconds = StrictFloatField(required=False, allow_null=True)
+    retry_schedule = RetryScheduleField()
+    timeout_seconds = TimeoutField(required=False, allow_null=True)
     workflow_ids = serializers.ListField(
         child=StrictCharField(max_length=128), required=False, max_length=100
     )
@@ -89,6 +106,7 @@ class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
     previous_secret_expires_at = serializers.SerializerMethodField(
         help_text="Until when a secret that was replaced goes on signing."
     )
+    disabled_reason = serializers.ChoiceField(choices=names(DisabledReason), allow_blank=True)
 
     class Meta:
         model = Subscription
@@ -150,6 +168,8 @@ class MyOrganization(serializers.Serializer[Any]):
     is_active = serializers.BooleanField()
 
 
+# The answer of a list is this one object, not an array of them.
+@extend_schema_serializer(many=False)
 class MyOrganizations(serializers.Serializer[Any]):
     """The organizations of a key, and the one that this request is for."""
 
@@ -200,7 +220,7 @@ class ApiKeyInput(RefusesUnknownFields):
 
     name = StrictCharField(max_length=255, required=False, allow_blank=True)
     scopes = serializers.ListField(
-        child=StrictChoiceField(choices=Scope.values), required=False, allow_empty=False
+        child=StrictChoiceField(choices=Scope.values), required=False, allow_empty=False, min_length=1
     )
     signs = StrictBooleanField(required=False)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)

@@ -11,13 +11,24 @@ from rest_framework.response import Response
 
 from subscriptions import selectors, services
 from subscriptions.api import serializers as shapes
-from subscriptions.api.base import LIMIT_DEFAULT, OrganizationViewSet, PageQuery, page, page_of, valid
+from subscriptions.api.base import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    OFFSET_MAX,
+    OrganizationViewSet,
+    PageQuery,
+    page,
+    page_of,
+    valid,
+)
 from subscriptions.api.idempotency import idempotent
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope
 
-PAGING = [
-    OpenApiParameter("limit", int, description="1 to 100"),
-    OpenApiParameter("offset", int, description="items to skip"),
+PAGING = [PageQuery]
+# Without a limit the list of subscriptions has all of them.
+PAGING_IF_WANTED = [
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
+    OpenApiParameter("offset", {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0}),
 ]
 
 
@@ -27,7 +38,7 @@ class SubscriptionViewSet(OrganizationViewSet):
     read_scope = Scope.WEBHOOKS_READ
     write_scope = Scope.WEBHOOKS_WRITE
 
-    @extend_schema(parameters=PAGING, responses=page_of("webhooks", shapes.SubscriptionOutput))
+    @extend_schema(parameters=PAGING_IF_WANTED, responses=page_of("webhooks", shapes.SubscriptionOutput))
     def list(self, request: Request) -> Response:
         """All subscriptions, oldest first; without `limit` really all of them, as seed 001 says."""
         rows = selectors.of_organization(self.organization).prefetch_related("signing_secrets")

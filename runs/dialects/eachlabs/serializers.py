@@ -1,24 +1,26 @@
 """What eachlabs' callers send, and what they are answered."""
 
-import re
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from runs.api.fields import ImportedIdField
 from subscriptions.api.base import PageQuery
-from subscriptions.api.fields import JSONObjectField, StrictCharField
+from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictUUIDField
+from subscriptions.api.target_fields import OptionalTargetURLField
 from subscriptions.rules import SECRET_MAX_CHARACTERS
 
 IMPORTS = "Only for keys that import."
 # It becomes the value of a header as it stands.
-_SECRET = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+PRINTABLE = r"\A[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\Z"
 
 
 class EachlabsCallback(serializers.Serializer[Any]):
     """Who is told of the end. Unknown fields are ignored, as the original does."""
 
-    webhook_url = StrictCharField(max_length=2048, required=False, allow_null=True, allow_blank=True)
+    webhook_url = OptionalTargetURLField()
     webhook_secret = StrictCharField(
         max_length=SECRET_MAX_CHARACTERS,
         required=False,
@@ -26,20 +28,18 @@ class EachlabsCallback(serializers.Serializer[Any]):
         allow_blank=True,
         trim_whitespace=False,
         help_text="Sent along as X-Webhook-Secret.",
+        validators=[
+            RegexValidator(PRINTABLE, "Printable ASCII without blanks around it.", code="bad_secret")
+        ],
     )
     created_at = serializers.DateTimeField(required=False, help_text=IMPORTS)
-
-    def validate_webhook_secret(self, secret: str | None) -> str | None:
-        if secret and not _SECRET.fullmatch(secret):
-            raise serializers.ValidationError("Printable ASCII without blanks around it.", code="bad_secret")
-        return secret
 
 
 class EachlabsVersionTriggerInput(EachlabsCallback):
     """One execution of the version that the address names."""
 
     inputs = JSONObjectField(required=False, allow_null=True)
-    id = StrictCharField(max_length=128, required=False, help_text=IMPORTS)
+    id = ImportedIdField(required=False)
 
 
 class EachlabsTriggerInput(EachlabsVersionTriggerInput):
@@ -52,7 +52,7 @@ class EachlabsVersionBulkInput(EachlabsCallback):
     """Up to ten executions; each of `inputs` is an object."""
 
     inputs = serializers.ListField(child=serializers.JSONField(allow_null=True), min_length=1, max_length=10)
-    bulk_id = serializers.UUIDField(required=False, help_text=IMPORTS)
+    bulk_id = StrictUUIDField(required=False, help_text=IMPORTS)
     ids = serializers.ListField(child=StrictCharField(max_length=128), required=False, help_text=IMPORTS)
 
 

@@ -1,7 +1,7 @@
 """Leap's API: run a workflow, look at the run."""
 
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from runs.creation import NewRun
@@ -12,6 +12,10 @@ from runs.dialects.profile import IdForm
 from runs.dialects.views import DialectViewSet, as_sent
 from subscriptions.api.idempotency import idempotent
 from webhooks_project.errors import InvalidInput
+
+RUN_ID = OpenApiParameter(
+    "run_id", {"type": "string", "pattern": PROFILE.run_ids.pattern}, OpenApiParameter.PATH
+)
 
 
 class RunViewSet(DialectViewSet):
@@ -35,7 +39,7 @@ class RunViewSet(DialectViewSet):
         )
         return as_sent(run_body, self.create_run(new))
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(parameters=[RUN_ID], responses={200: dict})
     def retrieve(self, request: Request, run_id: str) -> HttpResponse:
         check_form(run_id, PROFILE.run_ids, "workflow_run_id")
         return as_sent(run_body, self.run(run_id))

@@ -1,16 +1,29 @@
 """What Leap's callers send."""
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from runs.dialects.leap.profile import PROFILE
 from subscriptions.api.fields import JSONObjectField, StrictCharField
 from subscriptions.api.serializers import RefusesUnknownFields
+from subscriptions.api.target_fields import OptionalTargetURLField
+
+
+@extend_schema_field({"type": "string", "pattern": PROFILE.workflow_ids.pattern})
+class WorkflowIdField(StrictCharField):
+    """`wkf_…`."""
+
+
+@extend_schema_field({"type": "string", "pattern": PROFILE.run_ids.pattern})
+class RunIdField(StrictCharField):
+    """`rnp_…`, only for keys that import."""
 
 
 class LeapRunInput(RefusesUnknownFields):
     """`POST /v1/runs`."""
 
-    workflow_id = StrictCharField(max_length=128)
-    webhook_url = StrictCharField(max_length=2048, required=False, allow_null=True, allow_blank=True)
+    workflow_id = WorkflowIdField()
+    webhook_url = OptionalTargetURLField()
     input = JSONObjectField(required=False, allow_null=True)
-    id = StrictCharField(max_length=128, required=False)
+    id = RunIdField(required=False)
     created_at = serializers.DateTimeField(required=False)

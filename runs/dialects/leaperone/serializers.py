@@ -1,16 +1,18 @@
 """What LEAPERone's callers send, and what they are answered."""
 
-import re
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from subscriptions.api.fields import StrictCharField
+from runs.api.fields import ImportedIdField
+from subscriptions.api.fields import StrictCharField, StrictIntegerField
+from subscriptions.api.target_fields import OptionalTargetURLField
 
 # A model's name is its workflow's slug, so it has to be safe inside an address.
 CALLBACK_FIELDS = ("callbackUrl", "webhook_url")
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+MODEL = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
@@ -33,27 +35,25 @@ class LeaperoneGenerationInput(serializers.Serializer[Any]):
     """`POST /v1/images/generations`. Further fields pass to the executor: the original ignores them too."""
 
     prompt = StrictCharField()
-    model = StrictCharField(max_length=128, help_text="Also the slug of the workflow that runs it.")
-    referenceImages = TextOrTextsField(required=False, allow_null=True, help_text="Addresses of images.")
-    number = serializers.IntegerField(min_value=1, max_value=4, default=1, help_text="How many images.")
-    size = StrictCharField(max_length=64, required=False, allow_null=True)
-    callbackUrl = StrictCharField(max_length=2048, required=False, allow_null=True, allow_blank=True)
-    webhook_url = StrictCharField(
-        max_length=2048,
-        required=False,
-        allow_null=True,
-        allow_blank=True,
-        help_text="The same as callbackUrl, under the name that it has elsewhere.",
-    )
-    id = StrictCharField(max_length=128, required=False, help_text="Only for keys that import.")
-    created_at = serializers.DateTimeField(required=False, help_text="Only for keys that import.")
-
-    def validate_model(self, model: str) -> str:
-        if not _MODEL.fullmatch(model):
-            raise serializers.ValidationError(
-                "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit.", code="bad_model"
+    model = StrictCharField(
+        help_text="Also the slug of the workflow that runs it.",
+        validators=[
+            RegexValidator(
+                MODEL,
+                "1 to 128 letters, digits, '.', '_' or '-', the first a letter or digit.",
+                code="bad_model",
             )
-        return model
+        ],
+    )
+    referenceImages = TextOrTextsField(required=False, allow_null=True, help_text="Addresses of images.")
+    number = StrictIntegerField(min_value=1, max_value=4, default=1, help_text="How many images.")
+    size = StrictCharField(max_length=64, required=False, allow_null=True)
+    callbackUrl = OptionalTargetURLField()
+    webhook_url = OptionalTargetURLField(
+        help_text="The same as callbackUrl, under the name that it has elsewhere."
+    )
+    id = ImportedIdField(required=False)
+    created_at = serializers.DateTimeField(required=False, help_text="Only for keys that import.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = {attrs.get(name) for name in CALLBACK_FIELDS} - {None, ""}

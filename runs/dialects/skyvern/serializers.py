@@ -1,11 +1,18 @@
 """What Skyvern's callers send. Fields that are not named here are kept with the run, not refused."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from runs.api.fields import ImportedIdField
 from runs.models import PUBLIC_ID_MAX_CHARACTERS
-from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictChoiceField
+from subscriptions.api.fields import (
+    JSONObjectField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictChoiceField,
+    StrictIntegerField,
+)
 from subscriptions.models import URL_MAX_CHARACTERS
 
 # Engine -> type of the run. `skyvern-1.0` is Skyvern's default.
@@ -34,7 +41,7 @@ class SkyvernRunInput(serializers.Serializer[Any]):
     browser_session_id = text(max_length=PUBLIC_ID_MAX_CHARACTERS)
     #: the run that starts this one; a child tells nobody
     parent_workflow_run_id = text(max_length=PUBLIC_ID_MAX_CHARACTERS)
-    id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
+    id = ImportedIdField(required=False)
     created_at = serializers.DateTimeField(required=False)
 
 
@@ -44,7 +51,7 @@ class SkyvernTaskInput(SkyvernRunInput):
     prompt = StrictCharField()
     url = text()
     engine = StrictChoiceField(choices=list(RUN_TYPES), default=DEFAULT_ENGINE)
-    max_steps = serializers.IntegerField(required=False, allow_null=True)
+    max_steps = StrictIntegerField(required=False, allow_null=True)
     publish_workflow = StrictBooleanField(required=False)
     #: the workflow run that this task belongs to
     workflow_run_id = text(max_length=PUBLIC_ID_MAX_CHARACTERS)
@@ -61,6 +68,9 @@ class SkyvernWorkflowRunInput(SkyvernRunInput):
     agent_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
     workflow_id = StrictCharField(max_length=PUBLIC_ID_MAX_CHARACTERS, required=False)
     parameters = JSONObjectField(required=False, allow_null=True)
+    openapi_extra: ClassVar[dict[str, Any]] = {
+        "anyOf": [{"required": ["agent_id"]}, {"required": ["workflow_id"]}]
+    }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs["workflow_id"] = attrs.get("agent_id") or attrs.get("workflow_id")
@@ -71,6 +81,8 @@ class SkyvernWorkflowRunInput(SkyvernRunInput):
 
 class SkyvernRetryInput(serializers.Serializer[Any]):
     """`POST /v1/runs/{id}/retry_webhook`: another URL than the run's, if wanted."""
+
+    openapi_extra: ClassVar[dict[str, Any]] = {"type": ["object", "null"]}
 
     webhook_url = text(max_length=URL_MAX_CHARACTERS)
 
