@@ -4,56 +4,27 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from delivery.queue import WakeUp
 from subscriptions import services
 from subscriptions.models import DEFAULT_SCOPES, Organization
 from tests.factories import (
-    Json,
     answer,
     deliveries,
-    error_of,
     logs,
     refusal,
     report,
-    row_counts,
     started_run,
     webhook,
     workflow,
 )
+from tests.integration import tenancy
 from tests.integration.conftest import client_for
 from tests.receiver import Receiver
 
 METHODS = ("get", "post", "patch", "put", "delete")
-# Bodies that would be accepted from the owner.
-BODIES: dict[str, Json] = {
-    "fail": {"error": "no"},
-    "progress": {"progress": "x"},
-    "webhooks/<int:subscription_id>": {"name": "Stolen"},
-    "workflows/<str:workflow_id>": {"name": "Stolen"},
-}
-
-
-def routes() -> list[str]:
-    """Every address under /v1/ that names something, as Django knows it."""
-
-    def walk(patterns: list[Any], prefix: str) -> list[str]:
-        found: list[str] = []
-        for pattern in patterns:
-            if isinstance(pattern, URLResolver):
-                found += walk(pattern.url_patterns, prefix + str(pattern.pattern))
-            elif isinstance(pattern, URLPattern):
-                found.append(prefix + str(pattern.pattern))
-        return found
-
-    every = walk(get_resolver().url_patterns, "")
-    return [route.removeprefix("v1/") for route in every if route.startswith("v1/") and "<" in route]
-
-
-NAMED = [route for route in routes() if not route.startswith("organizations/")]
-OPERATORS = [route for route in routes() if route.startswith("organizations/")]
+OPERATORS = [route for route in tenancy.routes() if route.startswith("v1/organizations/")]
 
 
 @pytest.fixture
@@ -86,70 +57,12 @@ def belongings(
     }
 
 
-def addressed(route: str, belongings: dict[str, str]) -> str:
-    for part, id_ in belongings.items():
-        route = route.replace(part, id_)
-    assert "<" not in route, f"the test does not know what stands for {route}"
-    return f"/v1/{route}"
-
-
-def body_for(route: str) -> Json:
-    return BODIES.get(route) or BODIES.get(route.rsplit("/", 1)[-1]) or {}
-
-
-def test_the_walk_finds_the_api() -> None:
-    assert len(NAMED) >= 22
-    assert len(OPERATORS) >= 4
-
-
-@pytest.mark.parametrize("route", NAMED)
-def test_what_belongs_to_someone_else_does_not_exist(
-    api: APIClient, outsider: APIClient, belongings: dict[str, str], route: str
-) -> None:
-    path = addressed(route, belongings)
-    counts = row_counts()
-    offered = 0
-
-    for method in METHODS:
-        response = getattr(outsider, method)(path, body_for(route))
-        if response.status_code != 405:
-            offered += 1
-            assert error_of(response)["code"] == "not_found", f"{method}: {response.content!r}"
-            assert response.status_code == 404
-
-    assert offered
-    assert row_counts() == counts
-
-
-@pytest.mark.parametrize("route", NAMED)
-def test_the_answer_is_the_same_as_for_what_never_was(
-    outsider: APIClient, belongings: dict[str, str], route: str
-) -> None:
-    never = belongings | {
-        "<int:subscription_id>": "123456789",
-        "<str:workflow_id>": "wf_never",
-        "<str:run_id>": "run_never",
-        "<uuid:delivery_id>": "01a1fde8-4082-7f19-a5b7-799191092320",
-        "<uuid:replay_id>": "01a1fde8-4082-7f19-a5b7-799191092321",
-    }
-
-    for method in METHODS:
-        theirs = getattr(outsider, method)(addressed(route, belongings), body_for(route))
-        nobodys = getattr(outsider, method)(addressed(route, never), body_for(route))
-
-        assert theirs.status_code == nobodys.status_code
-        told, expected = theirs.content.decode(), nobodys.content.decode()
-        for part, id_ in belongings.items():
-            told, expected = told.replace(id_, part), expected.replace(never[part], part)
-        assert told == expected
-
-
 @pytest.mark.parametrize("route", OPERATORS)
 def test_a_customer_s_key_opens_nothing_of_the_operator_s(
     outsider: APIClient, belongings: dict[str, str], route: str
 ) -> None:
     for method in METHODS:
-        response = getattr(outsider, method)(addressed(route, belongings), body_for(route))
+        response = getattr(outsider, method)(tenancy.addressed(route, belongings))
 
         assert response.status_code in (403, 405), f"{method}: {response.content!r}"
 

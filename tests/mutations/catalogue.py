@@ -168,4 +168,18 @@ MUTATIONS = (
         new="        return parameter\n",
         tests="tests/e2e/test_secrets.py",
     ),
+    Mutation(
+        promise="a run is found by its own organization only",
+        file="runs/selectors.py",
+        old="    rows = Run.objects.filter(organization=organization)\n",
+        new="    rows = Run.objects.all()\n",
+        tests="tests/integration/test_tenancy_walk.py",
+    ),
+    Mutation(
+        promise="a filter by an id finds the organization's own only",
+        file="delivery/selectors.py",
+        old="Delivery.objects.filter(organization=organization).select_related",
+        new="Delivery.objects.select_related",
+        tests="tests/integration/test_tenancy_ids.py",
+    ),
 )
