@@ -41,7 +41,8 @@ ALLOWED = {
     "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==": "a pair "
     "that signs nothing but a test's message",
     "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=": "its public half",
-    "hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==": "its answer",
+    "hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==": "a signature "
+    "of that pair",
     "6566e586ed260b1871e708a1eb21d30b6e35a43964482b66c024a30faf819f81": "a signature that a test expects",
     "cdb36cc661423ed084631c125f86a88acfc72d17bb24ba5dc7f0a999aba34cd4": "a signature that a test expects",
     "601860094c60cb1b75d7f943cc338a738a4095695fa3d3de2b9c2f6c44242103": "a signature that a test expects",
