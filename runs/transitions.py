@@ -31,6 +31,7 @@ from runs.states import (
     StepStatus,
     step_move_allowed,
 )
+from subscriptions.addresses import same_origin
 from subscriptions.event_types import SignatureScheme
 from subscriptions.models import Organization
 from subscriptions.secrets import sealed_url
@@ -172,22 +173,32 @@ def callback_to(run: Run, url: str = "", *, timeout_seconds: float | None = None
     version = run.version
     own = run if run.webhook_url else version
     shown, token = sealed_url(url) if url else (own.webhook_url, own.encrypted_webhook_url)
-    schemes = list(version.signature_schemes)
-    if run.encrypted_webhook_secret and SignatureScheme.SHARED_SECRET not in schemes:
-        schemes = [s for s in schemes if s != SignatureScheme.NONE] + [SignatureScheme.SHARED_SECRET]
+    headers_for = version.webhook_url or run.webhook_url
     return Callback(
         url=shown,
         encrypted_url=token,
         payload_format=version.payload_format,
-        signature_schemes=tuple(schemes),
+        signature_schemes=_schemes(run, shown),
         retry_policy=version.retry_policy,
         retry_schedule=None if version.retry_schedule is None else tuple(version.retry_schedule),
         timeout_seconds=timeout_seconds or version.timeout_seconds,
         workflow_id=run.workflow.public_id,
         api_key_id=run.api_key_id,
         encrypted_secret=run.encrypted_webhook_secret,
-        encrypted_headers=version.encrypted_headers,
+        # Credentials for the workflow's receiver are not for whatever URL a caller names.
+        encrypted_headers=version.encrypted_headers if same_origin(shown, headers_for) else "",
     )
+
+
+def _schemes(run: Run, url: str) -> tuple[str, ...]:
+    """The version's, and the run's own text in plain, but to nobody else than it was given for."""
+    schemes = run.version.signature_schemes
+    if not run.encrypted_webhook_secret:
+        return tuple(schemes)
+    schemes = [s for s in schemes if s not in (SignatureScheme.NONE, SignatureScheme.SHARED_SECRET)]
+    if same_origin(url, run.webhook_url or run.version.webhook_url):
+        schemes.append(SignatureScheme.SHARED_SECRET)
+    return tuple(schemes) or (SignatureScheme.NONE,)
 
 
 def _is_repeat_of_progress(run: Run, move: Move, report: Report) -> bool:

@@ -131,7 +131,8 @@ class TargetRule:
             return "has no host"
         if "@" in parts.netloc:
             return "must not contain a user name or password"
-        if "[" in parts.netloc and not _BRACKETED.fullmatch(parts.netloc):
+        if "[" in parts.netloc and not (_BRACKETED.fullmatch(parts.netloc) and literal_address(host)):
+            # RFC 3986's addresses of versions to come, too: nothing connects to them.
             return "is not a valid URL"
         if parts.fragment or url.endswith("#"):
             return "must not have a fragment"
@@ -201,6 +202,25 @@ def ascii_url(url: str) -> str:
         return url.replace(parts.netloc, normal_host(parts.hostname) + port, 1)
     except ValueError:
         return url
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Do both have one scheme, host and port, however they are written? What is no URL has none."""
+    origin = _origin(url)
+    return origin is not None and origin == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        if not host or parts.scheme not in _PORTS_OF_SCHEMES:
+            return None
+        address = literal_address(host)
+        name = normal_host(host) if address is None else str(address)
+    except ValueError:
+        return None
+    return parts.scheme, name, _PORTS_OF_SCHEMES[parts.scheme] if port is None else port
 
 
 def read_host(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from subscriptions.addresses import TargetRule
+from subscriptions.addresses import TargetRule, same_origin
 
 PRODUCTION = TargetRule.of(allow_http=False, networks=())
 HTTP = TargetRule.of(allow_http=True, ports=["*"])
@@ -52,6 +52,8 @@ REFUSED = [
     ("https://:443/", NO_HOST),
     ("https://[::1", NOT_A_URL),
     ("https://[not-an-address]/", NOT_A_URL),
+    ("https://[v1.a]/", NOT_A_URL),
+    ("https://[v1.a:b]/", NOT_A_URL),
     ("https://evil[2606:4700:4700::1111]/", NOT_A_URL),
     ("https://[2606:4700:4700::1111]evil.example/", NOT_A_URL),
     ("https://example.com:99999/", NOT_A_URL),
@@ -164,3 +166,27 @@ def test_loopback_is_accepted_where_the_operator_allows_it(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://db.localhost/", "http://printer.local/"])
 def test_allowing_loopback_allows_nothing_else(url: str) -> None:
     assert LOCAL.refusal(url) is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://hooks.example/b?token=1", True),
+        ("https://HOOKS.example.:443/", True),
+        ("http://hooks.example/", False),
+        ("https://hooks.example:8443/", False),
+        ("https://evil.example/hooks.example", False),
+        ("https://hooks.example.evil.example/", False),
+        ("https://[v1.a]/", False),
+        ("https://hooks.example:x/", False),
+        ("", False),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(url: str, same: bool) -> None:
+    assert same_origin(url, "https://hooks.example/a") is same_origin("https://hooks.example/a", url) is same
+
+
+def test_what_is_no_url_has_no_origin() -> None:
+    assert not same_origin("", "")
+    assert same_origin("https://BÜCHER.example/", "https://xn--bcher-kva.example/")
+    assert same_origin("https://[2606:4700:4700:0::1111]/", "https://[2606:4700:4700::1111]:443/")

@@ -99,7 +99,7 @@ class SkyvernRunViewSet(DialectViewSet):
         told = retry_webhook(
             self.run(run_id),
             url=values.get("webhook_url"),
-            caller=self.caller.key,
+            caller=self.caller,
             once=lambda make: made_once(self, make, lambda id_: delivery_get(self.organization, id_)),
         )
         return Response(shapes.SkyvernRetryOutput(told).data)

@@ -14,8 +14,9 @@ from runs.dialects.skyvern.targets import HINT, clean_target, key_for_retry
 from runs.models import Run
 from runs.resend import resend_callback
 from runs.states import ENDED
+from subscriptions.api.authentication import Caller
 from subscriptions.masks import shown_url
-from subscriptions.models import ApiKey
+from subscriptions.models import Scope
 
 TIMEOUT_SECONDS = 60.0
 RESPONSE_BODY_MAX_CHARACTERS = 2048
@@ -31,7 +32,7 @@ def retry_webhook(
     run: Run,
     *,
     url: str | None,
-    caller: ApiKey | None,
+    caller: Caller,
     once: Callable[[Callable[[], Delivery]], Delivery],
 ) -> dict[str, Any]:
     """One attempt at the run's URL, or at `url`; the document's ten keys.
@@ -44,10 +45,10 @@ def retry_webhook(
     if run.status not in ENDED:
         status = status_of(run.status)
         raise NotTerminal(f"Run {run.public_id} has not reached a terminal state (status={status}).")
-    # Queries are for keys, not for pages that people look at.
-    shown = shown_url if caller is None else str
+    # Queries are for keys that may read runs, not for pages that people look at.
+    shown = str if caller.sees_full_urls(Scope.RUNS_READ) else shown_url
     # On the object only: the run keeps the key that created it.
-    run.api_key = key_for_retry(run, caller)
+    run.api_key = key_for_retry(run, caller.key)
     default = run.full_webhook_url or run.version.full_webhook_url
     other = clean_target(url)
     target = other or clean_target(default)
@@ -64,7 +65,7 @@ def retry_webhook(
         "run_type": run_type(run),
         "default_webhook_url": shown(default) or None,
         "target_webhook_url": shown(target),
-        "payload": bytes(delivery.body.body).decode(),
+        "payload": bytes(delivery.body.body).decode() if caller.may(Scope.RUNS_READ) else None,
         "headers": attempt.request_headers if attempt else {},
         "status_code": attempt.status_code if attempt else None,
         "latency_ms": int(attempt.duration_ms) if attempt and attempt.duration_ms is not None else None,

@@ -94,7 +94,7 @@ class SkyvernRetryOutput(serializers.Serializer[Any]):
     run_type = serializers.CharField()
     default_webhook_url = serializers.CharField(allow_null=True)
     target_webhook_url = serializers.CharField(allow_null=True)
-    payload = serializers.CharField()
+    payload = serializers.CharField(allow_null=True)
     headers = serializers.DictField(child=serializers.CharField())
     status_code = serializers.IntegerField(allow_null=True)
     latency_ms = serializers.IntegerField(allow_null=True)
