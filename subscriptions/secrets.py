@@ -11,10 +11,19 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 from subscriptions.masks import shown_url
+from webhooks_project.errors import DomainError
+
+RETRY_UNDECRYPTABLE_SECONDS = 300
 
 
-class UndecryptableSecret(Exception):
-    """None of ENCRYPTION_KEYS opens a stored secret; an operator has to bring the old key back."""
+class UndecryptableSecret(DomainError):
+    """What this needs cannot be decrypted: an operator has to bring an encryption key back."""
+
+    status = 503
+    code = "secret_undecryptable"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_seconds=RETRY_UNDECRYPTABLE_SECONDS)
 
 
 @lru_cache(maxsize=4)
@@ -31,7 +40,7 @@ def decrypt(token: str) -> str:
     try:
         return _fernet(tuple(settings.ENCRYPTION_KEYS)).decrypt(token.encode()).decode()
     except InvalidToken:
-        raise UndecryptableSecret("a stored secret cannot be decrypted with ENCRYPTION_KEYS") from None
+        raise UndecryptableSecret from None
 
 
 def under_first_key(token: str) -> str:
@@ -43,7 +52,7 @@ def under_first_key(token: str) -> str:
         try:
             return _fernet(keys).rotate(token.encode()).decode()
         except InvalidToken:
-            raise UndecryptableSecret("a stored secret cannot be decrypted with ENCRYPTION_KEYS") from None
+            raise UndecryptableSecret from None
     return token
 
 

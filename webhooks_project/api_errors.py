@@ -50,6 +50,8 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
 def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, DomainError):
         wait = error.retry_after_seconds
+        if error.status >= status.HTTP_500_INTERNAL_SERVER_ERROR:
+            logger.error("%s at %s: %s", error.error_code, context["request"].path, error.detail)
         return Response(
             body(error.detail, error.error_code, error.field),
             status=error.status,
