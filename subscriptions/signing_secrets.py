@@ -3,6 +3,7 @@
 Each is of a subscription, of a workflow's callbacks, or (neither) of the organization's.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,8 +14,11 @@ from django.utils import timezone
 
 from subscriptions import keys, secrets
 from subscriptions.models import Organization, SigningSecret, Subscription
+from webhooks_project.errors import Conflict
 
 Kind = SigningSecret.Kind
+# Each signs every request once more, and its signature makes the header longer.
+IN_FORCE_MAX = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,7 @@ def rotate(owner: Owner, *, overlap_seconds: float) -> Rotation:
     """A new Standard Webhooks secret, and a new key pair where there is one; no overlap ends the old at once.
 
     The caller's lock keeps two rotations apart: each leaves one secret of a kind without an end.
+    Raises Conflict where more than IN_FORCE_MAX of a kind would sign.
     """
     inherited = Owner(organization=owner.organization)
     has_pair = owner.has_pair() or (owner.subscription is None and inherited.has_pair())
@@ -74,6 +79,7 @@ def rotate(owner: Owner, *, overlap_seconds: float) -> Rotation:
     generated = owner.secrets.filter(kind__in=(Kind.STANDARD, Kind.ED25519))
     generated.filter(expires_at__lte=Now()).delete()
     if overlap_seconds:
+        _refuse_one_more(generated)
         end = Now() + timedelta(seconds=overlap_seconds)
         generated.filter(Q(expires_at=None) | Q(expires_at__gt=end)).update(expires_at=end)
     else:
@@ -88,6 +94,17 @@ def rotate(owner: Owner, *, overlap_seconds: float) -> Rotation:
         public_keys=public_keys_of(found),
         previous_expires_at=previous_expires_at(found),
     )
+
+
+def _refuse_one_more(generated: QuerySet[SigningSecret]) -> None:
+    in_force = Counter(generated.values_list("kind", flat=True))
+    if max(in_force.values(), default=0) >= IN_FORCE_MAX:
+        raise Conflict(
+            f"{IN_FORCE_MAX} secrets sign at once already: rotate again when one of them has ended, "
+            "or end them all now with overlap_seconds 0",
+            field="overlap_seconds",
+            code="too_many_secrets",
+        )
 
 
 def _inherit(owner: Owner, organization: Owner) -> None:

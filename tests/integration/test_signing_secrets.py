@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from delivery.models import Delivery
 from subscriptions.models import Organization, SigningSecret
+from subscriptions.signing_secrets import IN_FORCE_MAX
 from tests.factories import answer, at_once, completed_run, refusal, webhook, workflow
 from tests.receiver import Received, Receiver
 from tests.unit.test_docs_verifying import python
@@ -221,3 +222,22 @@ def test_what_was_shown_once_is_in_no_later_answer(api: APIClient, field: str) -
     for response in (api.get(f"/v1/webhooks/{made['id']}"), api.get("/v1/webhooks")):
         assert f'"{field}"' not in response.content.decode()
         assert made["signing_secret"] not in response.content.decode()
+
+
+def test_only_so_many_sign_at_once_and_ending_them_makes_room(
+    api: APIClient, receiver: Receiver, attempt: Attempting
+) -> None:
+    made = webhook(api, url=receiver.url(), signature_schemes=["standard_webhooks", *PAIR])
+    path = f"/v1/webhooks/{made['id']}/rotate-secret"
+    for _ in range(IN_FORCE_MAX - 1):
+        answer(api.post(path))
+
+    refused = refusal(api.post(path), 409, "too_many_secrets", "overlap_seconds")
+    request = told(api, attempt, receiver)
+    rotation = answer(api.post(path, {"overlap_seconds": 0}))
+
+    assert "overlap_seconds 0" in refused["detail"]
+    assert kinds(request) == ["v1"] * IN_FORCE_MAX + ["v1a"] * IN_FORCE_MAX
+    assert genuine(request, made["public_keys"])
+    assert len(rotation["public_keys"]) == 1
+    assert answer(api.post(path))["previous_expires_at"] is not None
