@@ -1,6 +1,6 @@
 """Workflows and runs: the API that platforms call and executors report to."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import status
@@ -96,6 +96,8 @@ class WorkflowViewSet(RunsScopesViewSet):
 
 class RunViewSet(RunsScopesViewSet):
     """Executions of workflows."""
+
+    action_scopes: ClassVar[dict[str, str]] = {"webhooks": Scope.DELIVERIES_READ}
 
     @extend_schema(parameters=[*PAGING, shapes.RunFilter], responses=page_of("runs", shapes.RunSummary))
     def list(self, request: Request) -> Response:

@@ -20,6 +20,7 @@ def with_headers(headers: dict[str, str]) -> APIClient:
 METHODS = [
     ("runs:read", "get", "/v1/runs"),
     ("runs:read", "get", "/v1/workflows"),
+    ("deliveries:read", "get", "/v1/runs/nothing/webhooks"),
     ("runs:write", "post", "/v1/runs"),
     ("runs:write", "post", "/v1/workflows"),
     ("runs:write", "post", "/v1/events"),
