@@ -41,6 +41,15 @@ class Caller:
         return self.key is not None and self.may(scope)
 
 
+class UnknownOrganization(NotFound):
+    """The key is good, but not for the organization that X-Org-Id names."""
+
+    def __init__(self, wanted: str, key: ApiKey) -> None:
+        super().__init__(f"Organization {wanted[:64]} not found", field=ORGANIZATION_HEADER)
+        #: who is to be counted: the key, at home, where it may do nothing with this call
+        self.caller = Caller(key.organization, frozenset(), key)
+
+
 class ApiKeyAuthentication(BaseAuthentication):
     """Looks a key up by its hash: the time that takes tells nothing about the key."""
 
@@ -95,7 +104,7 @@ def _organization(key: ApiKey, wanted: str | None) -> Organization:
     rows = Organization.objects if Scope.ORGANIZATIONS_WRITE in key.scopes else key.organizations
     organization = _named(rows, wanted)
     if organization is None:
-        raise NotFound(f"Organization {wanted[:64]} not found", field=ORGANIZATION_HEADER)
+        raise UnknownOrganization(wanted, key)
     return organization
 
 

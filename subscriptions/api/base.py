@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from subscriptions.api import throttling
-from subscriptions.api.authentication import Caller
+from subscriptions.api.authentication import Caller, UnknownOrganization
 from subscriptions.models import Organization
 from webhooks_project.errors import InvalidInput
 
@@ -42,13 +42,23 @@ class OrganizationViewSet(viewsets.ViewSet):
             if "\x00" in str(text):
                 raise InvalidInput("NUL characters are not allowed in addresses.", code="bad_character")
 
-    def check_permissions(self, request: Request) -> None:
+    def perform_authentication(self, request: Request) -> None:
         """Whoever is known is counted, before anything else is looked at; raises RateLimitExceeded."""
-        if isinstance(request.auth, Caller) and (verdict := throttling.count(request.auth)) is not None:
-            self.headers |= throttling.headers(verdict)
-            if not verdict.is_allowed:
-                raise throttling.RateLimitExceeded(retry_after_seconds=verdict.wait_seconds)
-        super().check_permissions(request)
+        try:
+            super().perform_authentication(request)
+        except UnknownOrganization as error:
+            self._count(error.caller)
+            raise
+        if isinstance(request.auth, Caller):
+            self._count(request.auth)
+
+    def _count(self, caller: Caller) -> None:
+        verdict = throttling.count(caller)
+        if verdict is None:
+            return
+        self.headers |= throttling.headers(verdict)
+        if not verdict.is_allowed:
+            raise throttling.RateLimitExceeded(retry_after_seconds=verdict.wait_seconds)
 
     @property
     def caller(self) -> Caller:

@@ -153,3 +153,16 @@ def test_an_unknown_key_is_refused_before_anything_is_counted(organization: Orga
 
     assert statuses(stranger, 6) == [401] * 6
     assert statuses(client_for(organization), 1) == [200]
+
+
+@pytest.mark.parametrize("path", ["/v1/webhooks", "/skyvern/v1/runs/x"])
+def test_a_key_that_names_an_organization_not_its_own_counts_as_well(
+    api: APIClient, organization: Organization, path: str
+) -> None:
+    client = client_for(organization, ["runs:read", "webhooks:read"])
+
+    found = [client.get(path, HTTP_X_ORG_ID="org_unknown") for _ in range(4)]
+
+    assert [response.status_code for response in found] == [404, 404, 404, 429]
+    assert [response["X-RateLimit-Remaining"] for response in found] == ["2", "1", "0", "0"]
+    assert client.get(path).status_code == 429
