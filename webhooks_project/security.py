@@ -1,7 +1,7 @@
-"""Content-Security-Policy: what a browser may run and load on our pages.
+"""What browsers and caches may do with our answers.
 
-A few lines of our own: Django has this from 6.0 on, and packages for older versions know one policy
-for all answers. Answers that are no pages may load nothing at all, should a browser ever show one.
+Content-Security-Policy: what a browser may run and load on our pages. A few lines of our own: Django
+has this from 6.0 on, and packages for older versions know one policy for all answers. Answers that are no pages may load nothing at all, should a browser ever show one.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,18 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         response.headers.setdefault(HEADER, self.policies[kind(request, response)])
+        return response
+
+
+class NoStoreMiddleware:
+    """Answers hold secrets that are shown once: no cache on the way keeps one, unless a view says so."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 

@@ -141,3 +141,16 @@ def test_in_production_cookies_are_bound_to_the_host_and_https(tmp_path: Path) -
 
     assert status == 0, output
     assert "['__Host-session', '__Host-csrf', True, True, 31536000, True, True, True, '/']" in output
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/webhooks", "/v1/nothing", "/openapi.json", "/leap/v1/runs/x", "/eachlabs/v1/webhooks"]
+)
+def test_no_cache_keeps_what_the_api_answers(api: APIClient, path: str) -> None:
+    for client in (api, APIClient()):
+        assert client.get(path)["Cache-Control"] == "no-store"
+
+
+def test_pages_for_people_and_refusals_before_any_view_are_kept_by_no_cache(admin_client: Client) -> None:
+    for response in (admin_client.get("/admin/"), admin_client.get("/v1/webhooks", HTTP_HOST="evil.example")):
+        assert "no-store" in response["Cache-Control"]
