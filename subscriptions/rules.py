@@ -121,6 +121,16 @@ def check_secret(secret: str) -> None:
         )
 
 
+def check_shared_secret(secret: str) -> None:
+    """The scheme sends the text itself."""
+    if not header_facts.is_sent_whole(secret):
+        raise InvalidInput(
+            "secret is sent in a header by shared_secret: printable ASCII without blanks around it",
+            field="secret",
+            code="bad_header",
+        )
+
+
 def check_schemes(schemes: Sequence[str], *, of_callback: bool = False) -> None:
     if not schemes:
         raise InvalidInput("signature_schemes must name at least one, or 'none'", field="signature_schemes")

@@ -1,6 +1,7 @@
 """Writes. Each service is one transaction; API, admin and commands call the same ones."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -171,7 +172,7 @@ def signing_secret_rotate(
 ) -> Rotation:
     """A new Standard Webhooks secret, shown this once; those before it sign beside it for the overlap.
 
-    Raises NotFound for a subscription that was deleted meanwhile.
+    Raises NotFound for a subscription that was deleted meanwhile, Conflict if too many secrets would sign.
     """
     if subscription is not None:
         selectors.subscription_get(organization, subscription.pk, lock=True)
@@ -223,6 +224,11 @@ def _make_able_to_sign(subscription: Subscription) -> None:
     if set(subscription.signature_schemes) <= NEED_A_TEXT and not has_secret(subscription):
         wanted = " and ".join(sorted(subscription.signature_schemes))
         raise InvalidInput(f"{wanted}: give a secret to sign with", field="secret", code="secret_needed")
+    if SignatureScheme.SHARED_SECRET in subscription.signature_schemes:
+        for row in subscription.signing_secrets.filter(kind=SigningSecret.Kind.TEXT):
+            # One whose key is missing cannot be judged, and is not sent either.
+            with suppress(secrets.UndecryptableSecret):
+                rules.check_shared_secret(secrets.decrypt(row.encrypted_secret))
 
 
 def _replace_text_secret(subscription: Subscription, secret: str | None) -> None:
