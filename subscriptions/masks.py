@@ -17,7 +17,7 @@ from subscriptions.keys import PRIVATE_PREFIX, STANDARD_PREFIX
 MASKED = "***"
 # Shorter ones guard nothing, and would blot out half of any text.
 ECHO_MIN_CHARACTERS = 4
-# A value of a query, or a part of a header's such as the token after `Bearer`.
+# A part of a header's value, such as the token after `Bearer`.
 PART_MIN_CHARACTERS = 8
 KEY_PREFIXES = (STANDARD_PREFIX, PRIVATE_PREFIX)
 # Of base64 those that hold nothing but the 32 bytes of a seed, but for its last bits.
@@ -49,9 +49,9 @@ def is_masked(url: str) -> bool:
 
 
 def secrets_of_url(url: str) -> list[str]:
-    """The values of its query, as they stand there and as they are meant; short ones (`true`) are none."""
+    """The values of its query, as they stand there and as they are meant; very short ones (`1`) are none."""
     values = (parameter.split("=", 1)[-1] for parameter in _parameters(url))
-    return [t for value in values if len(value) >= PART_MIN_CHARACTERS for t in (value, unquote_plus(value))]
+    return [t for value in values if len(value) >= ECHO_MIN_CHARACTERS for t in (value, unquote_plus(value))]
 
 
 def _parameters(url: str) -> list[str]:

@@ -104,9 +104,13 @@ def test_the_token_of_an_authorization_header_is_found_alone() -> None:
 
 
 def test_values_of_a_query_are_looked_for_as_they_stand_and_as_they_are_meant() -> None:
-    url = "https://example.com/?token=abc%2Fdefghi&on=true&barebarebare#x"
+    url = "https://example.com/?token=abc%2Fdefghi&pin=1234&on=yes&barebarebare#x"
 
-    assert masks.secrets_of_url(url) == ["abc%2Fdefghi", "abc/defghi", "barebarebare", "barebarebare"]
+    assert masks.secrets_of_url(url) == [
+        *("abc%2Fdefghi", "abc/defghi"),
+        *("1234", "1234"),
+        *("barebarebare", "barebarebare"),
+    ]
 
 
 def test_short_texts_and_texts_without_secrets_stay_as_they_are() -> None:
