@@ -195,6 +195,7 @@ class StepAdmin(ReportedAdmin):
     list_filter = ("status",)
     search_fields = ("run",)
     search_help_text = "Exact id of a run."
+    linked_by = frozenset({"run__id__exact"})
     ordering = ("-id",)
     fields = (
         *("key", "name", "run", "index", "status", "started_at", "ended_at", "shown_input", "shown_output"),

@@ -7,16 +7,15 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.paginator import Paginator
-from django.db import OperationalError, connection, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import cached_property
 
+from subscriptions.admin.lookups import declared_lookups
+from subscriptions.admin.paginator import BoundedPaginator
 from webhooks_project.errors import DomainError
 
 ACTION_OBJECTS_MAX = 1_000
@@ -24,45 +23,6 @@ ACTION_OBJECTS_MAX = 1_000
 ACTION_MESSAGES_MAX = 5
 # Named on the page that asks whether an action is meant.
 ACTION_OBJECTS_NAMED = 10
-COUNTED_ROWS_MAX = 10_000
-COUNT_MAX_MILLISECONDS = 500
-
-
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Never counts a big table, nor skips more than COUNTED_ROWS_MAX rows of it.
-
-    The number is exact up to there. Beyond, or if counting takes long, it is PostgreSQL's own
-    estimate where nothing is filtered, else the bound plus one.
-    """
-
-    object_list: QuerySet[Any]
-
-    @cached_property
-    def count(self) -> int:
-        if not self.object_list.query.where:
-            estimate = estimated_rows(self.object_list.model)
-            if estimate > COUNTED_ROWS_MAX:
-                return estimate
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout = %s", [COUNT_MAX_MILLISECONDS])
-                return self.object_list.order_by()[: COUNTED_ROWS_MAX + 1].count()
-        except OperationalError:
-            # Few rows match among many that do not: the page may still find its first hundred.
-            return COUNTED_ROWS_MAX + 1
-
-    @cached_property
-    def num_pages(self) -> int:
-        return -(-max(1, min(self.count, COUNTED_ROWS_MAX)) // self.per_page)
-
-
-def estimated_rows(model: type[Model]) -> int:
-    """As of the table's last VACUUM or ANALYZE; -1 before the first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [model._meta.db_table]
-        )
-        return int(cursor.fetchone()[0])
 
 
 Work = Callable[[Any, HttpRequest, list[Any]], HttpResponseBase | None]
@@ -115,6 +75,16 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     #: by which the audit knows an object
     audited_as: ClassVar[str] = "pk"
+    #: lookups by which our own pages link to its list
+    linked_by: ClassVar[frozenset[str]] = frozenset()
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """What list filters and our links use, else the list is a 400.
+
+        Django allows any lookup of any column, which tells letter by letter what the page hides.
+        """
+        # PostgreSQL's texts hold no NUL.
+        return "\0" not in value and lookup in self.linked_by | declared_lookups(self, request)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         offered = super().get_actions(request)

@@ -44,8 +44,7 @@ class InputFilter(admin.SimpleListFilter):
         return True
 
     def typed(self) -> str:
-        # PostgreSQL's texts hold no NUL.
-        return (self.value() or "").strip().replace("\0", "")
+        return (self.value() or "").strip()
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         others = [(name, value) for name, value in changelist.params.items() if name != self.parameter_name]

@@ -23,7 +23,7 @@ from delivery.replays import services as replays
 from delivery.states import State
 from runs.models import Run
 from subscriptions import notices
-from subscriptions.admin import base
+from subscriptions.admin import paginator
 from subscriptions.models import Organization, Subscription
 
 Subscribe = Callable[..., Subscription]
@@ -141,7 +141,7 @@ def test_a_list_counts_no_further_than_its_bound(
 ) -> None:
     subscribe()
     happen(organization, 7)
-    monkeypatch.setattr(base, "COUNTED_ROWS_MAX", 4)
+    monkeypatch.setattr(paginator, "COUNTED_ROWS_MAX", 4)
     assert "5 deliveries" in admin_client.get(DELIVERIES).content.decode()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE delivery_delivery")
@@ -154,9 +154,9 @@ def test_counting_gives_up_in_time(
 ) -> None:
     subscribe()
     happen(organization)
-    monkeypatch.setattr(base, "COUNT_MAX_MILLISECONDS", 50)
+    monkeypatch.setattr(paginator, "COUNT_MAX_MILLISECONDS", 50)
     slow = Delivery.objects.order_by("id").extra(where=["pg_sleep(5) IS NOT NULL"])
-    assert base.BoundedPaginator(slow, 100).count == base.COUNTED_ROWS_MAX + 1
+    assert paginator.BoundedPaginator(slow, 100).count == paginator.COUNTED_ROWS_MAX + 1
 
 
 def test_a_list_offers_no_page_beyond_the_bound(
@@ -164,7 +164,7 @@ def test_a_list_offers_no_page_beyond_the_bound(
 ) -> None:
     subscribe()
     happen(organization, 7)
-    monkeypatch.setattr(base, "COUNTED_ROWS_MAX", 4)
+    monkeypatch.setattr(paginator, "COUNTED_ROWS_MAX", 4)
     monkeypatch.setattr(site.get_model_admin(Delivery), "list_per_page", 2)
     assert len(shown(admin_client, f"{DELIVERIES}?p=2")) == 2
     assert admin_client.get(f"{DELIVERIES}?p=3").status_code == 302
@@ -216,18 +216,16 @@ def test_deliveries_are_filtered(
     sizes = {
         "state=blocked": 1,
         "state=pending": 1,
-        "state=%00": 2,
         f"organization={organization.public_id}": 2,
         f"organization={organization.name}&state=blocked": 1,
         f"organization={other_organization.public_id}": 0,
-        "organization=%00": 2,
         f"subscription={hook.pk}": 2,
         f"subscription={2**63}": 0,
         f"subscription={'9' * 5000}": 0,
         "subscription=x": 0,
         "created=1": 2,
         "created=x": 2,
-        "lane=replay": 0,
+        "lane__exact=replay": 0,
         "is_test__exact=1": 0,
     }
     assert {query: len(shown(admin_client, f"{DELIVERIES}?{query}")) for query in sizes} == sizes
