@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection
 
-from subscriptions.audit_entry import NAME_MAX_CHARACTERS, ActorKind, AuditEntry
+from subscriptions.audit_entry import NAME_MAX_CHARACTERS, OBJECT_ID_MAX_CHARACTERS, ActorKind, AuditEntry
 from subscriptions.models import Organization
 
 VALUE_MAX_CHARACTERS = 2_000
@@ -54,6 +55,12 @@ def acting(who: Callable[[], Actor]) -> Iterator[None]:
 def now_acting(actor: Actor) -> None:
     """From now on it is this one, until the surrounding `acting` ends: threads serve many requests."""
     _who.set(lambda: actor)
+
+
+def account(user: AbstractBaseUser) -> str:
+    """A user in an entry. The name alone may be another's later; no name has a space or a parenthesis."""
+    key = f" (#{user.pk})"
+    return user.get_username()[: OBJECT_ID_MAX_CHARACTERS - len(key)] + key
 
 
 def record(

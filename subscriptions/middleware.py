@@ -22,7 +22,8 @@ class ActorMiddleware:
 
 
 def user_of(request: HttpRequest) -> audit.Actor:
-    return actor(ActorKind.USER, request.user.get_username(), request)
+    user = request.user
+    return actor(ActorKind.USER, audit.account(user) if user.is_authenticated else "", request)
 
 
 def actor(kind: ActorKind, name: str, request: HttpRequest) -> audit.Actor:

@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from runs.dialects import profiles
 from subscriptions.admin.login import ThrottledLogInForm
+from subscriptions.admin.users import own_password_change
 from webhooks_project.health import healthz, metrics, readyz
 
 admin.site.login_form = ThrottledLogInForm
@@ -40,6 +41,7 @@ urlpatterns = [
             url_name="openapi", authentication_classes=[], permission_classes=[], http_method_names=["get"]
         ),
     ),
+    path("admin/password_change/", admin.site.admin_view(own_password_change)),
     path("admin/", admin.site.urls),
 ]
 

@@ -162,8 +162,12 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise Http404
         if not self.has_view_permission(request, object_):
             raise PermissionDenied
-        known_as = getattr(object_, self.audited_as)
-        return redirect(reverse("admin:subscriptions_auditentry_changelist", query={"q": known_as}))
+        return redirect(
+            reverse("admin:subscriptions_auditentry_changelist", query={"q": self.audited_id(object_)})
+        )
+
+    def audited_id(self, object_: Any) -> str:
+        return str(getattr(object_, self.audited_as))
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Noted by the service."""

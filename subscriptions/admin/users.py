@@ -15,7 +15,7 @@ from subscriptions.admin.base import BaseAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
-FACTS = ("is_active", "is_staff", "is_superuser", "email")
+FACTS = ("username", "is_active", "is_staff", "is_superuser", "email")
 
 
 def permissions_of(user: User) -> QuerySet[Permission]:
@@ -38,12 +38,14 @@ def user_facts(user: User) -> dict[str, Any]:
 
 
 def group_facts(group: Group) -> dict[str, Any]:
-    return {"permissions": sorted(group.permissions.values_list("codename", flat=True))}
+    stored = Group.objects.get(pk=group.pk)
+    return {"name": stored.name, "permissions": sorted(stored.permissions.values_list("codename", flat=True))}
 
 
 @admin.register(User)
 class UserAdmin(BaseAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
-    audited_as = "username"
+    def audited_id(self, object_: User) -> str:
+        return audit.account(object_)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if not super().has_change_permission(request, obj):
@@ -54,7 +56,11 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = ("last_login", "date_joined")
-        return fixed if request.user.is_superuser else (*fixed, "is_superuser", "user_permissions")
+        if request.user.is_superuser:
+            return fixed
+        # Under another's name one would act as that other in whatever shows names.
+        named = ("username",) if obj else ()
+        return (*fixed, *named, "is_superuser", "user_permissions")
 
     def formfield_for_manytomany(
         self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
@@ -75,18 +81,33 @@ class UserAdmin(BaseAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
 
     def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        audit.record("user.created", obj.username, organization=None, after=user_facts(obj))
+        audit.record("user.created", audit.account(obj), organization=None, after=user_facts(obj))
 
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
         before = getattr(obj, "facts_before", None)
         # Only a new password is saved past `save_model`.
         after = {"password": "changed"} if before is None else user_facts(obj)
-        audit.record_change("user.updated", obj.username, organization=None, before=before or {}, after=after)
+        audit.record_change(
+            "user.updated", audit.account(obj), organization=None, before=before or {}, after=after
+        )
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         with transaction.atomic():
-            names = [(user.username, None) for user in queryset]
+            names = [(audit.account(user), None) for user in queryset]
             audit.record_all("user.deleted", names)
+
+
+def own_password_change(request: HttpRequest) -> HttpResponse:
+    """Django's page, which alone would leave no entry."""
+    user = request.user
+    assert isinstance(user, User)
+    with transaction.atomic():
+        before = user.password
+        answer = admin.site.password_change(request)
+        if user.password != before:
+            after = {"password": "changed"}
+            audit.record("user.updated", audit.account(user), organization=None, after=after)
+    return answer
 
 
 @admin.register(Group)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import DatabaseError, transaction
 from django.test import Client
@@ -62,7 +63,8 @@ def test_a_change_by_the_admin_names_the_user(admin_client: Client, organization
     admin_client.post(page, {"name": "Renamed", "contact_email": "new@acme.example"})
 
     entry = latest("organization.updated")
-    assert (entry.actor_kind, entry.actor, entry.object_id) == ("user", "admin", organization.public_id)
+    admin = f"admin (#{User.objects.get().pk})"
+    assert (entry.actor_kind, entry.actor, entry.object_id) == ("user", admin, organization.public_id)
     assert entry.before == {"name": "Acme", "contact_email": "ops@acme.example"}
     assert entry.after == {"name": "Renamed", "contact_email": "new@acme.example"}
 

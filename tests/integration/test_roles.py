@@ -254,7 +254,9 @@ def test_an_administrator_gives_roles_and_it_is_noted() -> None:
     assert (colleague.is_staff, colleague.is_superuser) == (True, False)
     assert [group.name for group in colleague.groups.all()] == ["operator"]
     noted = AuditEntry.objects.get()
-    assert (noted.action, noted.object_id, noted.actor) == ("user.updated", "colleague", "a-administrator")
+    actor = User.objects.get(username="a-administrator")
+    assert (noted.action, noted.object_id) == ("user.updated", f"colleague (#{colleague.pk})")
+    assert noted.actor == f"a-administrator (#{actor.pk})"
     assert (noted.before["groups"], noted.after["groups"]) == ([], ["operator"])
 
 
