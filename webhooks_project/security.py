@@ -1,7 +1,8 @@
 """What browsers and caches may do with our answers.
 
 Content-Security-Policy: what a browser may run and load on our pages. A few lines of our own: Django
-has this from 6.0 on, and packages for older versions know one policy for all answers. Answers that are no pages may load nothing at all, should a browser ever show one.
+has this from 6.0 on, and packages for older versions know one policy for all answers. Answers that are
+no pages may load nothing at all, should a browser ever show one.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,8 @@ RESERVED = """Host HOST Connection Keep-Alive Transfer-Encoding TE Trailer Upgra
     Proxy-Connection Proxy-Authenticate HTTP2-Settings Max-Forwards Via Forwarded Content-MD5 Content-Any
     Webhook-Timestamp WEBHOOK-SIGNATURE Webhook-Any X-Skyvern-Timestamp
     X-Webhook-Signature X-Webhook-Secret X-Skyvern-Signature Set-Cookie X-Real-IP X-Forwarded-For
-    X-Forwarded-Any Webhook_Signature Content_Length Transfer_Encoding X_Webhook-Secret X_Real_IP HTTP2_SETTINGS""".split()
+    X-Forwarded-Any Webhook_Signature Content_Length Transfer_Encoding X_Webhook-Secret X_Real_IP
+    HTTP2_SETTINGS""".split()
 BAD_VALUES = ["a\nb", "a\r\nX-Evil: 1", "a\x00", "a\x7f", "a\tb", "é", "☕", "x" * 4097]
 
 
