@@ -67,7 +67,7 @@ fuzz: venv ## Thousands of calls made from the OpenAPI document, right and wrong
 	@exec $(PY) -m tests.fuzz
 
 # In a virtual environment of its own, for only this needs it. Not part of `test`: it asks the network.
-audit: venv ## Known vulnerabilities of what is locked; exit status 3 where no list of them can be reached
+audit: venv ## Known vulnerabilities of what is locked; "Error 3" where no list of them can be reached
 	@if ! sha256sum --check --status $(AUDIT)/.requirements.sha256 2>/dev/null; then \
 		$(PYTHON) -m venv $(AUDIT) \
 			&& $(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \

@@ -1,7 +1,8 @@
 """`make audit`: is anything in the locks known to be vulnerable?
 
 Exit status 0: nothing that is known. 1: something is. 3: for some of it no list of known
-vulnerabilities could be reached, which is no answer at all.
+vulnerabilities could be reached, which is no answer at all. (make itself ends with 2 for both, and
+says `Error 1` or `Error 3`.)
 """
 
 import json
