@@ -50,15 +50,14 @@ def _filled_tables() -> set[str]:
 def _delete_all(tables: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SET session_replication_role = replica;"
-            + "".join(f"DELETE FROM {table};" for table in tables)
-            + "SET session_replication_role = DEFAULT"
+            "SET session_replication_role = replica;" + "".join(f"DELETE FROM {table};" for table in tables)
         )
         # What a test had counted by ANALYZE would be believed by the next one.
         cursor.execute("SELECT relname FROM pg_class WHERE reltuples >= 0 AND relname = ANY(%s)", [tables])
         counted = [name for (name,) in cursor.fetchall()]
         if counted:
             cursor.execute(f"TRUNCATE {', '.join(counted)} CASCADE")
+        cursor.execute("SET session_replication_role = DEFAULT")
 
 
 class CollectedWakeUps(list[WakeUp]):

@@ -19,6 +19,8 @@ FIRST = "0001_initial"
 ALLOWED: dict[tuple[str, str], str] = {
     ("delivery.0002_delivery_fillfactor", "RunSQL"): "a storage parameter: a short lock, no row is touched",
     ("subscriptions.0005_audit_entry", "RunSQL"): "a trigger on the table that the same migration makes",
+    ("subscriptions.0007_audit_truncate", "RunSQL"): "a trigger: inserts into the audit wait for a moment, "
+    "no row is read",
 }
 
 
