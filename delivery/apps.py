@@ -9,12 +9,17 @@ class DeliveryConfig(AppConfig):
         from django.db.models import Q
 
         from delivery import checks  # noqa: F401 - registers the system checks
-        from delivery.models import Delivery
+        from delivery.callbacks import sealed_callback
+        from delivery.models import Attempt, Delivery
         from delivery.services import stop_subscription
-        from subscriptions import encrypted
+        from subscriptions import encrypted, sealing
         from subscriptions.signals import subscription_stopped
 
         subscription_stopped.connect(stop_subscription, dispatch_uid="delivery.stop_subscription")
         encrypted.register(
             encrypted.EncryptedColumn(Delivery, "callback", lambda: Q(finished_at=None)),
+        )
+        sealing.register(
+            sealing.PlainUrl(Delivery, ("url", "callback"), sealed_callback),
+            sealing.only_shown(Attempt, "url"),
         )

@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
+from django.utils.crypto import salted_hmac
+
 from subscriptions.encrypted import ENCRYPTED_PREFIX
 from subscriptions.event_types import SignatureScheme
-from subscriptions.masks import MASKED
+from subscriptions.masks import MASKED, shown_url
 from subscriptions.models import SigningSecret
-from subscriptions.secrets import decrypt, decrypt_headers, opened_url
+from subscriptions.secrets import decrypt, decrypt_headers, opened_url, sealed_url
 from subscriptions.snapshots import Receiver, SigningKey, callback_keys, signing_api_key
 
 
@@ -68,6 +70,21 @@ def receiver_of(row: Mapping[str, Any], organization_id: int) -> Receiver | None
         keys=keys,
         api_key=api_key,
     )
+
+
+def sealed_callback(url: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """New values of a delivery from before URLs were encrypted; nothing where all is as it should be.
+
+    Its target is made from the URL itself, keyed: deliveries to one URL are told to be so.
+    """
+    new: dict[str, Any] = {} if shown_url(url) == url else {"url": shown_url(url)}
+    if row is None or row.get("encrypted_url"):
+        return new
+    shown, token = sealed_url(row["url"])
+    if token:
+        target = salted_hmac(__name__, row["url"], algorithm="sha256").hexdigest()[:32]
+        new["callback"] = {**row, "url": shown, "encrypted_url": token, "target": target}
+    return new
 
 
 def without_ciphertext(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ class RunsConfig(AppConfig):
         from runs import payloads
         from runs.models import Run, Workflow, WorkflowVersion
         from runs.states import UNENDED
-        from subscriptions import encrypted
+        from subscriptions import encrypted, sealing
         from webhooks_project.roles import after_migrate
 
         payloads.register_all()
@@ -29,4 +29,8 @@ class RunsConfig(AppConfig):
             encrypted.EncryptedColumn(WorkflowVersion, "encrypted_webhook_url", current),
             encrypted.EncryptedColumn(Run, "encrypted_webhook_secret", unended),
             encrypted.EncryptedColumn(Run, "encrypted_webhook_url", unended),
+        )
+        sealing.register(
+            sealing.encrypted_beside(WorkflowVersion, "webhook_url", "encrypted_webhook_url"),
+            sealing.encrypted_beside(Run, "webhook_url", "encrypted_webhook_url"),
         )

@@ -10,7 +10,7 @@ class SubscriptionsConfig(AppConfig):
         from django.db.models import Q
         from django.db.models.functions import Now
 
-        from subscriptions import encrypted
+        from subscriptions import encrypted, sealing
         from subscriptions.idempotency import RememberedAnswer
         from subscriptions.key_use import write_noted
         from subscriptions.models import ApiKey, SigningSecret, Subscription
@@ -22,6 +22,7 @@ class SubscriptionsConfig(AppConfig):
             encrypted.EncryptedColumn(Subscription, "encrypted_url", lambda: Q(deleted_at=None)),
             encrypted.EncryptedColumn(RememberedAnswer, "encrypted_body"),
         )
+        sealing.register(sealing.encrypted_beside(Subscription, "url", "encrypted_url"))
         from webhooks_project import openapi  # noqa: F401 - registers how callers authenticate
 
         request_finished.connect(write_noted, dispatch_uid="subscriptions.write_noted")

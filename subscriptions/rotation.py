@@ -6,11 +6,12 @@ statement of its own: what somebody writes meanwhile wins, and no lock outlasts 
 No subscription's `version` is raised: what workers have in their caches says the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from subscriptions import secrets
 from subscriptions.encrypted import EncryptedColumn, tokens_of, with_tokens
@@ -44,24 +45,24 @@ def rotate(column: EncryptedColumn, *, check: bool, progress: Callable[[Tally], 
         # Losing the last changes in a crash of the database costs doing them again.
         with connection.cursor() as cursor:
             cursor.execute("SET synchronous_commit = off")
-    for window in _windows(column):
+    rows = column.model._default_manager.order_by("pk")
+    for window in windows(rows, column.filled, (column.column,)):
         for pk, value in window:
             _one(column, pk, value, tally, check=check)
         progress(tally)
     return tally
 
 
-def _windows(column: EncryptedColumn) -> Iterator[list[tuple[Any, Any]]]:
-    """The filled rows in steps through the primary key, each read as it is then."""
-    rows = column.model._default_manager.order_by("pk")
+def windows(rows: QuerySet[Any], wanted: Q, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+    """Key and columns of the wanted rows in steps through the primary key, each read as it is then."""
     last = None
     while True:
         beyond = rows if last is None else rows.filter(pk__gt=last)
         keys = list(beyond.values_list("pk", flat=True)[:WINDOW_ROWS])
         if not keys:
             return
-        window = beyond.filter(column.filled, pk__lte=keys[-1])
-        yield list(window.values_list("pk", column.column))
+        window = beyond.filter(wanted, pk__lte=keys[-1])
+        yield list(window.values_list("pk", *columns))
         last = keys[-1]
 
 

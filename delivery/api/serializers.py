@@ -7,7 +7,13 @@ from rest_framework import serializers
 
 from delivery.models import Attempt, Delivery, Event
 from delivery.states import State
-from subscriptions.api.fields import JSONObjectField, StrictBooleanField, StrictCharField, StrictChoiceField
+from subscriptions.api.fields import (
+    JSONObjectField,
+    ShownUrlField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictChoiceField,
+)
 from subscriptions.api.serializers import RefusesUnknownFields, names
 from subscriptions.api.target_fields import CustomEventTypeField
 from subscriptions.event_types import NAME_MAX_CHARACTERS, is_custom_name
@@ -20,6 +26,7 @@ class LogOutput(serializers.ModelSerializer[Attempt]):
     """One attempt, as seed 001's delivery logs show it."""
 
     attempt = serializers.IntegerField(source="number")
+    url = ShownUrlField()
     status = serializers.SerializerMethodField()
     error_message = serializers.SerializerMethodField()
     next_retry_at = serializers.DateTimeField(allow_null=True)
@@ -55,6 +62,7 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
 
     event_id = serializers.CharField(source="event.event_id")
     event_type = serializers.CharField(source="event.type")
+    url = ShownUrlField()
 
     class Meta:
         model = Delivery

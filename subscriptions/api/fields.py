@@ -83,6 +83,13 @@ class JSONObjectField(serializers.JSONField):
         return data
 
 
+class ShownUrlField(serializers.CharField):
+    """Of a record: masked, also in rows from before that was done when they were written."""
+
+    def to_representation(self, value: Any) -> str:
+        return shown_url(super().to_representation(value))
+
+
 class OwnersUrlField(serializers.CharField):
     """A URL as it was registered, for whoever the view says may read it; for others as it is shown.
 

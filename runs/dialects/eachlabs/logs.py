@@ -16,6 +16,7 @@ from runs.dialects.eachlabs.base import ERRORS, EachlabsViewSet
 from runs.dialects.eachlabs.profile import PROFILE
 from runs.models import Run
 from subscriptions.api.base import PageQuery, valid
+from subscriptions.masks import shown_url
 from subscriptions.models import Organization, Scope
 from webhooks_project.errors import NotFound
 
@@ -62,7 +63,7 @@ def _webhook(delivery: Delivery) -> dict[str, Any]:
     made = [attempt.request_headers for attempt in delivery.attempt_log.all() if attempt.request_headers]
     return {
         "execution_id": delivery.event.subject,
-        "url": delivery.url,
+        "url": shown_url(delivery.url),
         "request": bytes(delivery.body.body).decode(),
         # Values that carry secrets are masked when an attempt is logged.
         "headers": made[-1] if made else {"Content-Type": "application/json"},

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from subscriptions import encrypted, rotation
+from subscriptions import encrypted, rotation, sealing
 
 NAMED_MAX = 20
 
@@ -21,6 +21,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
+        if plain := sealing.seal_all(check=check):
+            self.stdout.write(f"{plain} URLs with a plain query {'are to be' if check else 'were'} sealed")
         tallies = {str(column): self._column(column, check) for column in encrypted.columns()}
         closed = [f"{name} {pk}" for name, tally in tallies.items() for pk in tally.closed]
         left = sum(tally.left for tally in tallies.values())
