@@ -127,7 +127,7 @@ def check_shared_secret(secret: str) -> None:
         raise InvalidInput(
             "secret is sent in a header by shared_secret: printable ASCII without blanks around it",
             field="secret",
-            code="bad_header",
+            code="bad_secret",
         )
 
 

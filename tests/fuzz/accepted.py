@@ -54,6 +54,7 @@ EXEMPTIONS: tuple[Exemption, ...] = (
     *rule("too_early", "a report cannot lie before its run, which the document does not know"),
     *rule("empty_range", "of two times one has to be the later one"),
     *rule("secret_needed", "which schemes need a secret depends on two fields, and on what is stored"),
+    *rule("bad_secret", "which texts serve depends on the schemes, which may be stored"),
     *rule("reserved_header", "which headers are the service's own, whatever their case"),
     *rule("duplicate", "names of headers that differ in their case only"),
     *rule("contradiction", "callbackUrl and webhook_url are one field of two names", path="/leaperone/"),

@@ -88,13 +88,13 @@ def test_a_text_that_no_header_can_carry_is_refused_where_it_is_sent_in_one(
     api: APIClient, secret: str
 ) -> None:
     schemes = {"signature_schemes": ["shared_secret"]}
-    refusal(api.post("/v1/webhooks", VALID | schemes | {"secret": secret}), 422, "bad_header", "secret")
+    refusal(api.post("/v1/webhooks", VALID | schemes | {"secret": secret}), 422, "bad_secret", "secret")
     assert answer(api.get("/v1/webhooks"))["total"] == 0
 
     # As the key of an HMAC it serves, until the scheme is chosen.
     made = webhook(api, signature_schemes=["hmac_sha256_hex"], secret=secret)
     path = f"/v1/webhooks/{made['id']}"
-    refusal(api.patch(path, schemes), 422, "bad_header", "secret")
+    refusal(api.patch(path, schemes), 422, "bad_secret", "secret")
     assert answer(api.get(path))["signature_schemes"] == ["hmac_sha256_hex"]
     answer(api.patch(path, schemes | {"secret": "sesame"}))
-    refusal(api.patch(path, {"secret": secret}), 422, "bad_header", "secret")
+    refusal(api.patch(path, {"secret": secret}), 422, "bad_secret", "secret")
