@@ -44,7 +44,11 @@ NAMED: dict[str, Kinds] = {
     "POST /v1/runs/{run_id}/time-out": {"path.run_id": "run to time out"},
     "POST /v1/runs/{run_id}/cancel": {"path.run_id": "run to cancel"},
     **{
-        f"POST /v1/runs/{{run_id}}/steps/{{key}}/{move}": {"path.run_id": "run with steps"}
+        # Of their own each: what one ends, another cannot end again.
+        f"POST /v1/runs/{{run_id}}/steps/{{key}}/{move}": {
+            "path.run_id": f"run with a step to {move}",
+            "path.key": "step",
+        }
         for move in ("start", "complete", "fail")
     },
     "DELETE /v1/webhooks/{subscription_id}": {"path.subscription_id": "subscription to delete"},
@@ -138,14 +142,19 @@ def seed(api: APIClient, worker: Worker) -> Ids:
         "run to terminate": many(lambda: started_run(api, workflow_id=made)),
         "run to time out": many(lambda: started_run(api, workflow_id=made)),
         "run to cancel": many(lambda: started_run(api, workflow_id=made)),
-        "run with steps": many(lambda: started_run(api, workflow_id=made)),
+        **{
+            f"run with a step to {move}": many(lambda: started_run(api, workflow_id=made))
+            for move in ("start", "complete", "fail")
+        },
         "replay": many(lambda: replay(api)),
         "replay to pause": many(lambda: replay(api)),
         "replay to cancel": many(lambda: replay(api)),
         "paused replay": many(lambda: answer(api.post(f"/v1/replays/{replay(api)['id']}/pause"))),
     }
-    for run_id in ids["run with steps"]:
-        answer(api.post(f"/v1/runs/{run_id}/steps/draw/start"))
+    for move in ("complete", "fail"):
+        for run_id in ids[f"run with a step to {move}"]:
+            answer(api.post(f"/v1/runs/{run_id}/steps/draw/start"))
+    ids["step"] = ["draw"]
     ids["url"] = [PUBLIC_URL, "https://hooks.example.org/x?y=z"]
     return ids | deliveries(api, worker) | organizations(api) | dialects(api)
 
