@@ -51,8 +51,8 @@ serve: venv ## Run the whole service on this machine until Ctrl-C (local mode)
 demo: venv ## Show the main job on real input: several receivers, a failing one, every attempt on record
 	@exec $(PY) -m demo
 
-bench: venv ## Deliveries per second and CPU per delivery on this machine
-	@exec $(PY) -m benchmarks
+bench: venv ## The service beside its yardsticks on this machine; SCENARIO=fanout for one, PROFILE=1 for a profile
+	@exec $(PY) -m benchmarks $(SCENARIO) $(if $(SHARE),--share $(SHARE)) $(if $(PROFILE),--profile)
 
 chaos: venv ## Kill, pause and flush everything by turns under load, then prove that nothing was lost
 	@exec $(PY) -m tests.chaos

@@ -1,125 +1,108 @@
-"""`make bench`: custom events to one subscription, and to ten; deliveries per second and CPU per delivery.
+"""`make bench [SCENARIO=fanout]`: the production configuration beside its yardsticks, on this machine.
 
-The whole service (API, worker, PostgreSQL with stock fsync, Valkey), the sink and this driver share
-the machine. Figures of one run are only comparable with figures of the same machine and hour.
+`--share 5` does a fifth of the work and `--quick` next to none; `--repeats 5` measures more often;
+`--profile` (PROFILE=1) writes where the time of API and worker goes to `build/bench/profile/`. BENCH_POOL,
+BENCH_CONCURRENCY and BENCH_WORKERS choose the workers; BENCH_ENV ("NAME=value NAME=value") sets settings.
+docs/performance.md explains the figures.
 """
 
-import http.client
-import json
+import argparse
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from urllib.request import urlopen
+from pathlib import Path
+from types import FrameType
 
-import psutil
+import psycopg2
 
-from local.stack import Stack, StackConfig
-from local.temporary import folder
+from benchmarks import cpu, report
+from benchmarks.bench import Bench, Options, OutOfTime, Scenario
+from benchmarks.contestants import Refused
+from benchmarks.figures import Outcome
+from benchmarks.processes import sink
+from benchmarks.scenarios import ALL
+from local.errors import StartFailed
+from local.files import CHECKOUT
+from local.stack import StackConfig
+from local.supervisor import say
+from webhooks_project import env
 
-CONNECTIONS = 8
-EVENTS = {1: 1000, 10: 200}
-DATA = {"text": "x" * 900}
-GIVE_UP_SECONDS = 120
-
-
-def main() -> None:
-    with folder() as data, Stack(StackConfig(data_dir=data)) as stack, sink() as port:
-        key = stack.manage("create_api_key", "--organization", "bench", "--scopes", "all").strip()
-        print(f"{'scenario':<10}{'deliveries/s':>14}{'CPU ms per delivery':>21}   of which")
-        for fan_out, events in EVENTS.items():
-            ids = [subscribe(stack.port, key, port, n) for n in range(fan_out)]
-            measure(stack, key, port, fan_out, events)
-            for id_ in ids:
-                call(stack.port, key, "DELETE", f"/v1/webhooks/{id_}")
+FOLDER = CHECKOUT / "build" / "bench"
+LIMIT_SECONDS = 45 * 60
+LOOK_SECONDS = 3.0
+QUICK_SHARE = 50
 
 
-def measure(stack: Stack, key: str, port: int, fan_out: int, events: int) -> None:
-    """Report the events as fast as the API takes them, wait for the last one at the sink, print a row."""
-    report_many(stack.port, key, 20)
-    wait_for(port, 0, settle=True)
-    before, started = cpu_seconds(stack), time.perf_counter()
-    base = seen(port)
-    report_many(stack.port, key, events)
-    wanted = events * fan_out
-    wait_for(port, base["requests"] + wanted)
-    elapsed = time.perf_counter() - started
-    used = {name: seconds - before[name] for name, seconds in cpu_seconds(stack).items()}
-    each = {name: 1000 * seconds / wanted for name, seconds in used.items()}
-    parts = ", ".join(f"{name} {ms:.2f}" for name, ms in each.items())
-    print(f"1 → {fan_out:<6}{wanted / elapsed:>14.0f}{sum(each.values()):>21.2f}   {parts}", flush=True)
+def main(arguments: list[str]) -> int:
+    """Exit status 1 if something was lost, doubled or not carried out; a bar that is missed is no error."""
+    names = [scenario.name for scenario in ALL]
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument(
+        "scenario", nargs="*", choices=[*names, []], metavar="SCENARIO", help="all, if none is named"
+    )
+    parser.add_argument("--share", type=int, default=1, help="5: only a fifth of the work")
+    parser.add_argument("--quick", action="store_true", help=f"--share {QUICK_SHARE}: figures mean nothing")
+    parser.add_argument("--repeats", type=int, help="runs of each; 3, or 1 with --quick")
+    parser.add_argument("--profile", action="store_true", help="sample API and worker with py-spy")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the JSON files")
+    chosen = parser.parse_args(arguments)
+    options = Options(
+        repeats=chosen.repeats or (1 if chosen.quick else 3),
+        share=QUICK_SHARE if chosen.quick else max(chosen.share, 1),
+        workers=env.integer("BENCH_WORKERS", StackConfig.workers, at_least=1),
+        pool=env.text("BENCH_POOL", StackConfig.pool),
+        concurrency=env.integer("BENCH_CONCURRENCY", StackConfig.concurrency, at_least=1),
+        env=dict(pair.split("=", 1) for pair in env.text("BENCH_ENV", " ").split()),
+        profile_to=chosen.output / "profile" if chosen.profile else None,
+        ends=time.monotonic() + LIMIT_SECONDS,
+    )
+    scenarios = [one for one in ALL if not chosen.scenario or one.name in chosen.scenario]
+    return run(scenarios, options, chosen.output)
 
 
-def report_many(api: int, key: str, events: int) -> None:
-    def some(count: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", api, timeout=30)
-        body = json.dumps({"event_type": "bench.event", "data": DATA})
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        for _ in range(count):
-            connection.request("POST", "/v1/events", body, headers)
-            answer = connection.getresponse()
-            assert answer.status == 202, answer.read()
-            answer.read()
-
-    shares = [len(range(n, events, CONNECTIONS)) for n in range(CONNECTIONS)]
-    with ThreadPoolExecutor(CONNECTIONS) as threads:
-        list(threads.map(some, shares))
-
-
-def cpu_seconds(stack: Stack) -> dict[str, float]:
-    """User and system time by part, children included."""
-    parts = {"api": 0.0, "worker": 0.0, "postgres": 0.0, "valkey": 0.0}
-    for name, service in stack.processes.items():
-        part = name.split("-")[0]
-        if part in parts:
-            process = psutil.Process(service.pid)
-            for one in (process, *process.children(recursive=True)):
-                times = one.cpu_times()
-                parts[part] += times.user + times.system
-    return parts
+def run(scenarios: list[Scenario], options: Options, folder: Path) -> int:
+    busy_share = cpu.busy_share(LOOK_SECONDS)
+    if busy_share > cpu.BUSY_SHARE:
+        say(
+            f"WARNING: {100 * busy_share:.0f} % of this machine is in use by others: times mean little,"
+            " and ratios less than on a quiet one"
+        )
+    outcomes = []
+    with sink() as receiver:
+        bench = Bench(options, receiver, say)
+        for scenario in scenarios:
+            say(f"{scenario.name}: {scenario.work}")
+            outcome = carry_out(scenario, bench)
+            outcomes.append(outcome)
+            say(report.table(outcome))
+            if outcome.runs:
+                say(f"  → {report.write(folder, outcome, busy_share)}")
+    if len(outcomes) > 1:
+        say(report.overview(outcomes))
+    return 1 if any(outcome.problems for outcome in outcomes) else 0
 
 
-def seen(port: int) -> dict[str, int]:
-    counts: dict[str, int] = json.load(urlopen(f"http://127.0.0.1:{port}/"))
-    return counts
-
-
-def wait_for(port: int, requests: int, *, settle: bool = False) -> None:
-    """Until the sink has seen so many; with `settle` until nothing comes any more."""
-    ends = time.monotonic() + GIVE_UP_SECONDS
-    last = -1
-    while (now := seen(port)["requests"]) < requests or (settle and now != last):
-        assert time.monotonic() < ends, f"the sink has seen {now} of {requests} requests"
-        last = now
-        time.sleep(0.5 if settle else 0.02)
-
-
-def subscribe(api: int, key: str, port: int, number: int) -> int:
-    hook = {"name": f"sink {number}", "url": f"http://127.0.0.1:{port}/{number}", "events": ["*"]}
-    return int(json.loads(call(api, key, "POST", "/v1/webhooks", json.dumps(hook)))["id"])
-
-
-def call(api: int, key: str, method: str, path: str, body: str | None = None) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", api, timeout=30)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    assert answer.status < 300, answer.status
-    return answer.read()
-
-
-@contextmanager
-def sink() -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.sink"], stdout=subprocess.PIPE, text=True)
+def carry_out(scenario: Scenario, bench: Bench) -> Outcome:
+    """One scenario's end is not the others'."""
     try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait(10)
+        return scenario.run(bench)
+    except OutOfTime:
+        return Outcome(
+            scenario=scenario.name, work=scenario.work, skipped=f"the {LIMIT_SECONDS // 60} minutes are over"
+        )
+    except (Refused, StartFailed, TimeoutError, subprocess.SubprocessError, psycopg2.Error) as error:
+        return Outcome(scenario=scenario.name, work=scenario.work, failed=f"{type(error).__name__}: {error}")
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """A wish to end is an interruption, so that what was started is stopped."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -12,7 +12,7 @@ import psycopg2
 import requests
 from redis import Redis
 
-from benchmarks.__main__ import seen, sink
+from benchmarks.processes import sink
 from local import temporary
 from local.stack import Stack, StackConfig
 from local.supervisor import say
@@ -26,18 +26,18 @@ def main() -> int:
     """Exit status 1 if one of them is not delivered."""
     with (
         temporary.folder() as folder,
-        sink() as port,
+        sink() as receiver,
         Stack(StackConfig(data_dir=folder, workers=2)) as stack,
     ):
         session = requests.Session()
         key = stack.manage("create_api_key", "--organization", "flush", "--scopes", "all").strip()
         session.headers["Authorization"] = f"Bearer {key}"
         for number in range(SUBSCRIPTIONS):
-            hook = {"name": f"{number}", "url": f"http://127.0.0.1:{port}/{number}", "events": ["*"]}
+            hook = {"name": f"{number}", "url": receiver.url(f"/n/{number}"), "events": ["*"]}
             session.post(f"{stack.base_url}/v1/webhooks", json=hook, timeout=30).raise_for_status()
         kept = drain(stack, session, flushed=False)
         lost = drain(stack, session, flushed=True)
-        sent = seen(port)["requests"]
+        sent = receiver.stats()["requests"]
     say(f"{DELIVERIES} waiting deliveries, their wake-ups in the broker: delivered in {kept:.1f} s")
     say(f"the same after a flush: in {lost:.1f} s, {lost / kept:.2f} of it")
     say(f"requests that were too many: {sent - 2 * DELIVERIES}")
