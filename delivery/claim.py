@@ -6,7 +6,7 @@ PostgreSQL keeps it a heap-only update.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,9 @@ from django.db import connection
 SUSPECTS_SPREAD_SECONDS = 5.0
 
 CLAIM = """
-WITH claimed AS (
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS asked (id, attempt)
+), claimed AS (
     UPDATE delivery_delivery AS d
     SET claim_number = d.claim_number + 1,
         claims_lost = d.claims_lost + 1,
@@ -29,8 +31,9 @@ WITH claimed AS (
             %(timeout)s)
             -- A suspect comes back at a moment of its own, so that it ends nobody else's worker again.
             + d.claims_lost * random() * %(spread)s)
-    WHERE d.id = %(id)s
-      AND d.attempts = %(attempt)s - 1
+    FROM asked
+    WHERE d.id = asked.id
+      AND d.attempts = asked.attempt - 1
       AND d.finished_at IS NULL
       AND d.next_attempt_at <= now()
       AND (d.lease_until IS NULL OR d.lease_until <= now())
@@ -81,19 +84,27 @@ class Claimed:
 
 def claim(delivery_id: UUID, attempt: int) -> Claimed | None:
     """The delivery for its attempt number `attempt` (from 1), or None: a stale, doubled or early message."""
+    return next(iter(claim_many([(delivery_id, attempt)])), None)
+
+
+def claim_many(asked: Iterable[tuple[UUID, int]]) -> list[Claimed]:
+    """The same for many at once; whatever is not to be attempted now is missing from the answer."""
+    # One order for all, so that two that ask for the same rows wait instead of deadlocking.
+    ordered = sorted(set(asked))
     parameters: dict[str, Any] = {
-        "id": delivery_id,
-        "attempt": attempt,
+        "ids": [id_ for id_, _ in ordered],
+        "attempts": [attempt for _, attempt in ordered],
         "margin": settings.DELIVERY_LEASE_MARGIN_SECONDS,
         "timeout": settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
         "spread": SUSPECTS_SPREAD_SECONDS,
     }
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, parameters)
-        row = cursor.fetchone()
-        if row is None:
-            return None
-        values = dict(zip((column.name for column in cursor.description), row, strict=True))
+        names = [column.name for column in cursor.description]
+        return [_claimed(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+
+
+def _claimed(values: dict[str, Any]) -> Claimed:
     callback = values["callback"]
     values["callback"] = json.loads(callback) if isinstance(callback, str) else callback
     values["body"] = bytes(values["body"])

@@ -8,9 +8,9 @@ attempt's id is given, so recording again after a connection broke in the middle
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connection
@@ -21,47 +21,63 @@ from delivery.models import STAFF_DETAIL_MAX_CHARACTERS
 from delivery.states import ENDED, State
 
 logger = logging.getLogger(__name__)
+Written = TypeVar("Written")
 
 # A database that is away is asked again this often while the lease lives.
 PAUSE_SECONDS = 0.5
 
-RECORD = """
-WITH recorded AS (
+# The types of the values that an outcome brings, one row of JSON each.
+GIVEN = """
+    id uuid, delivery_id uuid, organization_id bigint, subscription_id bigint, event_id text, event_type text,
+    claim_number int, attempt int, is_test bool, url text, state text, reason text, ended bool, delay float8,
+    in_celery bool, accepted bool, status_code int, error_class text, error_message text,
+    request_headers jsonb, response_headers jsonb, response_body text, staff_detail text, duration_ms float8
+"""
+
+RECORD = f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%s) AS given ({GIVEN})
+), recorded AS (
     UPDATE delivery_delivery AS d
     SET attempts = d.attempts + 1,
-        last_status_code = %(status_code)s,
-        url = %(url)s,
+        last_status_code = g.status_code,
+        url = g.url,
         lease_until = NULL,
         claims_lost = 0,
         -- Cancelled while the request was on its way: an acceptance is the truth, a failure changes nothing.
-        state = CASE WHEN d.finished_at IS NULL OR %(accepted)s THEN %(state)s ELSE d.state END,
-        reason = CASE WHEN d.finished_at IS NULL OR %(accepted)s THEN %(reason)s ELSE d.reason END,
-        finished_at = CASE WHEN %(ended)s THEN coalesce(d.finished_at, now()) ELSE d.finished_at END,
-        next_attempt_at = CASE WHEN %(ended)s OR d.finished_at IS NOT NULL THEN NULL
-            ELSE now() + interval '1 second' * %(delay)s END,
+        state = CASE WHEN d.finished_at IS NULL OR g.accepted THEN g.state ELSE d.state END,
+        reason = CASE WHEN d.finished_at IS NULL OR g.accepted THEN g.reason ELSE d.reason END,
+        finished_at = CASE WHEN g.ended THEN coalesce(d.finished_at, now()) ELSE d.finished_at END,
+        next_attempt_at = CASE WHEN g.ended OR d.finished_at IS NOT NULL THEN NULL
+            ELSE now() + interval '1 second' * g.delay END,
         -- A retry inside Celery comes back by itself; any other wait has told nobody yet.
-        nudged_at = CASE WHEN %(in_celery)s THEN now() + interval '1 second' * %(delay)s END,
+        nudged_at = CASE WHEN g.in_celery THEN now() + interval '1 second' * g.delay END,
         nudges = 0,
-        held_at = CASE WHEN d.finished_at IS NULL AND %(state)s = 'held' THEN now() END,
-        lane = CASE WHEN %(ended)s OR d.lane = 'replay' THEN d.lane ELSE 'retry' END
-    WHERE d.id = %(delivery_id)s
-      AND d.claim_number = %(claim_number)s
-      AND d.attempts = %(attempt)s - 1
-    RETURNING d.next_attempt_at, d.state
+        held_at = CASE WHEN d.finished_at IS NULL AND g.state = 'held' THEN now() END,
+        lane = CASE WHEN g.ended OR d.lane = 'replay' THEN d.lane ELSE 'retry' END
+    FROM given g
+    WHERE d.id = g.delivery_id
+      AND d.claim_number = g.claim_number
+      AND d.attempts = g.attempt - 1
+    RETURNING d.id, d.next_attempt_at, d.state
+), logged AS (
+    INSERT INTO delivery_attempt (
+        id, organization_id, delivery_id, subscription_id, event_id, event_type, url, number, success,
+        status_code, error_class, error_message, request_headers, response_headers, response_body,
+        staff_detail, duration_ms, is_test, late, next_retry_at
+    )
+    SELECT g.id, g.organization_id, g.delivery_id, g.subscription_id, g.event_id, g.event_type,
+           g.url, g.attempt, g.accepted, g.status_code, g.error_class, g.error_message,
+           g.request_headers, g.response_headers, g.response_body, g.staff_detail, g.duration_ms, g.is_test,
+           r.id IS NULL, r.next_attempt_at
+    FROM given g LEFT JOIN recorded r ON r.id = g.delivery_id
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id
 )
-INSERT INTO delivery_attempt (
-    id, organization_id, delivery_id, subscription_id, event_id, event_type, url, number, success,
-    status_code, error_class, error_message, request_headers, response_headers, response_body,
-    staff_detail, duration_ms, is_test, late, next_retry_at
-)
-SELECT %(id)s, %(organization_id)s, %(delivery_id)s, %(subscription_id)s, %(event_id)s, %(event_type)s,
-       %(url)s, %(attempt)s, %(accepted)s, %(status_code)s, %(error_class)s, %(error_message)s,
-       %(request_headers)s, %(response_headers)s, %(response_body)s,
-       %(staff_detail)s, %(duration_ms)s, %(is_test)s,
-       NOT EXISTS (SELECT 1 FROM recorded), (SELECT next_attempt_at FROM recorded)
-ON CONFLICT (id) DO NOTHING
-RETURNING late, (SELECT state FROM recorded)
-"""
+SELECT g.id FROM given g
+JOIN recorded r ON r.id = g.delivery_id AND r.state = g.state
+JOIN logged l ON l.id = g.id
+"""  # noqa: S608 - parts of this file; values are parameters
 
 
 POSTPONE = """
@@ -96,10 +112,26 @@ class Outcome:
 
 def record(outcome: Outcome) -> bool:
     """Write the outcome; True if the delivery took it, False if it was late or changed nothing."""
+    return outcome.id in record_many([outcome])
+
+
+def record_many(outcomes: Sequence[Outcome]) -> set[UUID]:
+    """Write the outcomes in one commit; the ids of those that their deliveries took.
+
+    No two of them may be of the same delivery.
+    """
+    # One order for all writers, so that two batches wait for each other instead of deadlocking.
+    ordered = sorted(outcomes, key=lambda outcome: outcome.claimed.id)
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD, [json.dumps([_given(outcome) for outcome in ordered])])
+        return {id_ for (id_,) in cursor.fetchall()}
+
+
+def _given(outcome: Outcome) -> dict[str, Any]:
     claimed = outcome.claimed
-    parameters: dict[str, Any] = {
-        "id": outcome.id,
-        "delivery_id": claimed.id,
+    return {
+        "id": str(outcome.id),
+        "delivery_id": str(claimed.id),
         "organization_id": claimed.organization_id,
         "subscription_id": claimed.subscription_id,
         "event_id": claimed.event_id,
@@ -117,16 +149,12 @@ def record(outcome: Outcome) -> bool:
         "status_code": outcome.status_code,
         "error_class": outcome.error_class,
         "error_message": outcome.error_message,
-        "request_headers": json.dumps(outcome.request_headers),
-        "response_headers": json.dumps(outcome.response_headers),
+        "request_headers": outcome.request_headers,
+        "response_headers": outcome.response_headers,
         "response_body": outcome.response_body,
         "duration_ms": outcome.duration_ms,
         "staff_detail": outcome.staff_detail[:STAFF_DETAIL_MAX_CHARACTERS],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(RECORD, parameters)
-        row = cursor.fetchone()
-    return row is not None and not row[0] and row[1] == outcome.state
 
 
 def postpone(claimed: Claimed, reason: str, seconds: float) -> None:
@@ -144,17 +172,24 @@ def record_while_leased(
     lease_ends: float,
     pause: Callable[[float], object] = time.sleep,
 ) -> bool:
-    """Record; while the database is away, keep trying as long as the lease lives (monotonic seconds).
+    """Record; while the database is away, keep trying as long as the lease lives (monotonic seconds)."""
+    return while_leased(lambda: write(outcome), lease_ends=lease_ends, pause=pause)
+
+
+def while_leased(
+    write: Callable[[], Written], *, lease_ends: float, pause: Callable[[float], object] = time.sleep
+) -> Written:
+    """Write; while the database is away, keep trying as long as the lease lives (monotonic seconds).
 
     After that the row belongs to whoever claims it next: the receiver may see a second copy, which
     is the one doubt that no sender can remove (promise 4). Raises the last database error then.
     """
     while True:
         try:
-            return write(outcome)
+            return write()
         except DATABASE_AWAY:
             connection.close()
             if time.monotonic() + PAUSE_SECONDS >= lease_ends:
                 raise
-            logger.warning("recording waits for the database delivery=%s", outcome.claimed.id)
+            logger.warning("recording waits for the database")
             pause(PAUSE_SECONDS)

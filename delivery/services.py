@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from delivery import formats, outbox, selectors
@@ -28,39 +28,6 @@ from webhooks_project.errors import Conflict, TooManyWaiting
 POLL_SECONDS = 0.05
 
 _waits = threading.BoundedSemaphore(settings.DELIVERY_WAITS_MAX)
-
-
-def custom_event(
-    *, organization: Organization, event_type: str, data: Mapping[str, Any], event_id: str | None
-) -> Event:
-    """Report a platform's own event. The same event_id again answers with the first and sends nothing.
-
-    Raises Conflict if that id was used for an event of another type.
-    """
-    new = outbox.NewEvent(
-        organization=organization,
-        event_type=event_type,
-        occurred_at=timezone.now(),
-        data=data,
-        event_id=event_id,
-    )
-    try:
-        with transaction.atomic():
-            first = outbox.known(organization, event_id) if event_id else None
-            event = first or outbox.append(new)
-    except IntegrityError:
-        # Two calls with the same id at once: the other one was first.
-        first = outbox.known(organization, event_id) if event_id else None
-        if first is None:
-            raise
-        event = first
-    if event.type != event_type:
-        raise Conflict(
-            f"event_id {event_id!r} was used for a {event.type} event",
-            field="event_id",
-            code="event_id_taken",
-        )
-    return event
 
 
 def send_test(*, organization: Organization, subscription_id: int) -> Delivery:

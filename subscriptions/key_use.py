@@ -26,6 +26,8 @@ def note(key: ApiKey) -> None:
     """The request of this thread came with the key."""
     is_due = key.last_used_at is None or key.last_used_at <= timezone.now() - PRECISION
     _thread.due = key.pk if is_due else None
+    if is_due:
+        key.last_used_at = timezone.now()  # the row may be kept for the next requests
 
 
 def write_noted(**_: Any) -> None:

@@ -160,7 +160,7 @@ class Subscription(models.Model):
             ),
         ]
         indexes = [
-            # subscriptions/selectors.py matching(): the recipients of an event.
+            # subscriptions/selectors.py recipients(): of an event.
             models.Index(fields=["organization"], name="subscription_active", condition=Q(is_active=True)),
             # subscriptions/selectors.py of_organization(): the list, newest last.
             models.Index(

@@ -1,9 +1,11 @@
 """Reads. Each starts from the organization."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from subscriptions.event_types import BY_NAME_ONLY, EVERY_EVENT
 from subscriptions.models import Organization, SigningSecret, Subscription
@@ -31,18 +33,37 @@ def subscription_get(
     return subscription
 
 
-def matching(*, organization_id: int, event_type: str, workflow_id: str) -> QuerySet[Subscription]:
+class Recipient(NamedTuple):
+    """What an event needs to know of a subscription."""
+
+    id: int
+    payload_format: str
+    url: str
+    disabled_at: datetime | None
+
+
+RECIPIENTS = """
+SELECT id, payload_format, url, disabled_at FROM subscriptions_subscription
+WHERE organization_id = %s AND is_active AND events && %s::varchar[]
+  AND (workflow_ids = '{}' OR workflow_ids @> %s::varchar[])
+ORDER BY id
+"""
+
+
+def recipients(*, organization_id: int, event_type: str, workflow_id: str) -> list[Recipient]:
     """Those who asked for such an event: the recipients at this moment, disabled ones among them.
 
-    An event without a workflow (a custom one) reaches subscriptions that are limited to none.
+    An event without a workflow (a custom one) reaches subscriptions that are limited to none. In
+    SQL, for each event asks this: through the ORM it costs ten times the CPU.
     """
     names = [event_type] if event_type in BY_NAME_ONLY else [event_type, EVERY_EVENT]
-    return Subscription.objects.filter(
-        Q(workflow_ids=[]) | Q(workflow_ids__contains=[workflow_id]),
-        organization_id=organization_id,
-        is_active=True,
-        events__overlap=names,
-    ).order_by("id")
+    with connection.cursor() as cursor:
+        cursor.execute(RECIPIENTS, [organization_id, names, [workflow_id]])
+        return [Recipient(*row) for row in cursor.fetchall()]
+
+
+def recipient(subscription: Subscription) -> Recipient:
+    return Recipient(subscription.pk, subscription.payload_format, subscription.url, subscription.disabled_at)
 
 
 def still_disabled(subscription_ids: Sequence[int]) -> set[int]:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from subscriptions import audit_notes, keys, rules, secrets, selectors, signing_secrets
+from subscriptions import audit_notes, keys, known_keys, rules, secrets, selectors, signing_secrets
 from subscriptions.event_types import DisabledReason, SignatureScheme
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, SigningSecret, Subscription
 from subscriptions.selectors import has_secret
@@ -72,6 +72,7 @@ def api_key_revoke(key: ApiKey) -> None:
     now = timezone.now()
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
         audit_notes.api_key_revoked(key, now)
+    known_keys.forget(key.key_hash)
 
 
 @transaction.atomic

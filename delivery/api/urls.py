@@ -2,8 +2,9 @@
 
 from django.urls import path
 
+from delivery.api.events import EventViewSet
 from delivery.api.replays import ReplayViewSet
-from delivery.api.views import DeliveryViewSet, EventViewSet, SubscriptionLogsViewSet
+from delivery.api.views import DeliveryViewSet, SubscriptionLogsViewSet
 
 urlpatterns = [
     path("webhooks/logs/all", SubscriptionLogsViewSet.as_view({"get": "all_logs"})),
@@ -21,4 +22,5 @@ urlpatterns = [
     path("replays/<uuid:replay_id>/resume", ReplayViewSet.as_view({"post": "resume"})),
     path("replays/<uuid:replay_id>/cancel", ReplayViewSet.as_view({"post": "cancel"})),
     path("events", EventViewSet.as_view({"post": "create"})),
+    path("events/batch", EventViewSet.as_view({"post": "batch"})),
 ]

@@ -127,22 +127,3 @@ class DeliveryViewSet(OrganizationViewSet):
         """Send a held delivery, such as one that was parked because its workers ended again and again."""
         delivery = hold.recover_one(organization=self.organization, delivery_id=delivery_id)
         return Response(shapes.DeliveryOutput(delivery).data)
-
-
-class EventViewSet(OrganizationViewSet):
-    """Custom events of the platform."""
-
-    write_scope = Scope.RUNS_WRITE
-
-    @extend_schema(request=shapes.EventInput, responses={202: shapes.EventAccepted})
-    @idempotent
-    def create(self, request: Request) -> Response:
-        """Tell the organization's subscriptions; the same `event_id` again sends nothing."""
-        values = valid(shapes.EventInput, request.data)
-        event = services.custom_event(
-            organization=self.organization,
-            event_type=values["event_type"],
-            data=values["data"],
-            event_id=values.get("event_id"),
-        )
-        return Response(shapes.EventAccepted(event).data, status=status.HTTP_202_ACCEPTED)

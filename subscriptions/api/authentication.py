@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Manager, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Manager, QuerySet
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -18,6 +17,7 @@ from subscriptions import audit
 from subscriptions.audit_entry import ActorKind
 from subscriptions.key_use import note
 from subscriptions.keys import hash_api_key
+from subscriptions.known_keys import valid_key
 from subscriptions.middleware import actor
 from subscriptions.models import ApiKey, Organization, Scope
 from webhooks_project.errors import NotFound
@@ -57,12 +57,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         text = self._presented(request)
         if text is None:
             return None
-        key = (
-            ApiKey.objects.select_related("organization")
-            .filter(key_hash=hash_api_key(text), revoked_at=None)
-            .filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
-            .first()
-        )
+        key = valid_key(hash_api_key(text))
         if key is None:
             raise AuthenticationFailed("The API key is unknown, expired or revoked.", code="bad_api_key")
         note(key)

@@ -100,6 +100,7 @@ BODIES: dict[str, Json] = {
     "POST /v1/runs/{run_id}/progress": {"progress": "drawing"},
     "POST /v1/runs/{run_id}/steps/{key}/fail": {"error": "no"},
     "POST /v1/events": {"event_type": "order.paid", "data": {}},
+    "POST /v1/events/batch": {"events": [{"event_type": "order.paid", "data": {}}]},
     "POST /v1/replays": {"states": ["exhausted"]},
     "POST /v1/webhooks/{subscription_id}/recover": {"since": "2026-01-01T00:00:00Z"},
     "POST /v1/organizations/{organization_id}/api-keys": {"name": "spare"},

@@ -15,8 +15,8 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from delivery import services
 from delivery.canary import mark_seen
+from delivery.custom_events import custom_event
 from delivery.models import Delivery, Event
 from delivery.presence import Presence
 from delivery.replays import services as replays
@@ -43,9 +43,7 @@ def staff(*permissions: str) -> Client:
 
 def happen(organization: Organization, number: int = 1, **data: Any) -> list[Event]:
     return [
-        services.custom_event(
-            organization=organization, event_type="order.paid", data={"n": n, **data}, event_id=None
-        )
+        custom_event(organization=organization, event_type="order.paid", data={"n": n, **data}, event_id=None)
         for n in range(number)
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from delivery import services
+from delivery.custom_events import custom_event
 from delivery.models import Attempt, Delivery
 from delivery.replays import services as replays
 from delivery.states import State
@@ -26,9 +26,7 @@ DELIVERIES = "/admin/delivery/delivery/"
 
 
 def happen(organization: Organization, **data: Any) -> Delivery:
-    event = services.custom_event(
-        organization=organization, event_type="order.paid", data=data, event_id=None
-    )
+    event = custom_event(organization=organization, event_type="order.paid", data=data, event_id=None)
     return event.deliveries.get()
 
 

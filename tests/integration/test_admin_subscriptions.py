@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from delivery import services as delivery_services
+from delivery.custom_events import custom_event
 from delivery.models import Delivery
 from delivery.states import State
 from subscriptions import services
@@ -143,7 +143,7 @@ def test_disabling_cancels_what_waits_and_enabling_resumes(
     admin_client: Client, organization: Organization, subscribe: Subscribe
 ) -> None:
     subscription = subscribe()
-    delivery_services.custom_event(organization=organization, event_type="order.paid", data={}, event_id=None)
+    custom_event(organization=organization, event_type="order.paid", data={}, event_id=None)
     assert "Disabled: 1 subscription." in act(admin_client, "disable", subscription)
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.reason) == (State.CANCELLED, "subscription_deactivated")

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, connections
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from freezegun import freeze_time
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from subscriptions import key_use, services
+from subscriptions import key_use, known_keys, services
 from subscriptions.models import ApiKey, Organization
 from tests.factories import answer, at_once, refusal
 from tests.integration.conftest import client_for
@@ -198,3 +200,42 @@ def test_a_use_that_cannot_be_noted_fails_no_request(
 
     assert f"use of an API key not noted key={made[0].pk} error=read-only" in caplog.text
     assert made[1] not in caplog.text
+
+
+def test_a_kept_key_is_refused_at_once_where_it_is_revoked_and_soon_elsewhere(
+    organization: Organization, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.API_KEY_CACHE_SECONDS = 2.0
+    clock = [1000.0]
+    monkeypatch.setattr(known_keys, "monotonic", lambda: clock[0])
+    here, mine = services.api_key_create(organization=organization)
+    there, other = services.api_key_create(organization=organization)
+    assert bearer(mine).status_code == bearer(other).status_code == 200
+
+    services.api_key_revoke(here)
+    ApiKey.objects.filter(pk=there.pk).update(revoked_at=Now())  # as another process does
+
+    assert bearer(mine).status_code == 401
+    assert bearer(other).status_code == 200
+    clock[0] += 2.0
+    assert bearer(other).status_code == 401
+    known_keys.clear()
+
+
+def test_a_kept_key_is_not_looked_up_again_and_still_expires_in_time(
+    organization: Organization, settings: Settings
+) -> None:
+    settings.API_KEY_CACHE_SECONDS = 60.0
+    _, key = services.api_key_create(
+        organization=organization, expires_at=timezone.now() + timedelta(minutes=1)
+    )
+    bearer(key)
+
+    with CaptureQueriesContext(connection) as captured:
+        bearer(key)
+    with freeze_time(timezone.now() + timedelta(minutes=2)):
+        late = bearer(key)
+
+    assert not [query for query in captured.captured_queries if "apikey" in query["sql"]]
+    assert late.status_code == 401
+    known_keys.clear()

@@ -9,7 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from delivery import queue, requeue, services
+from delivery import queue, requeue
+from delivery.custom_events import custom_event
 from delivery.models import Delivery
 from delivery.states import Lane
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope, Subscription
@@ -78,7 +79,7 @@ def test_requeue_wakes_everything_that_is_due(
     settings.REQUEUE_BATCH_ROWS = 2
     subscribe()
     due = [
-        services.custom_event(organization=organization, event_type="order.paid", data={}, event_id=None)
+        custom_event(organization=organization, event_type="order.paid", data={}, event_id=None)
         for _ in range(5)
     ]
     Delivery.objects.update(nudged_at=None)

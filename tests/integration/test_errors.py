@@ -79,6 +79,7 @@ FIELDS: dict[str, str] = {
         occurred_at""",
     "POST /v1/runs/{running}/steps/draw/fail": "error name output metadata occurred_at",
     "POST /v1/events": "event_type data event_id",
+    "POST /v1/events/batch": "events",
     "POST /v1/deliveries/{delivery}/replay": "new_id",
     "POST /v1/webhooks/{webhook}/recover": "since",
     "POST /v1/replays": """states subscription_id event_types since until answers run_id delivery_ids

@@ -42,6 +42,7 @@ BODIES: dict[str, Json] = {
     "v1/workflows": {"name": "Cats"},
     "v1/workflows/<str:workflow_id>/rotate-secret": {},
     "v1/runs": {"workflow_id": "{workflow_id}"},
+    "v1/events/batch": {"events": [{"event_type": "a.b", "data": {}}]},
     "v1/events": {"event_type": "order.paid", "data": {"number": 1}},
     "v1/deliveries/<uuid:delivery_id>/replay": {},
     "v1/deliveries/<uuid:delivery_id>/recover": {},

@@ -20,6 +20,7 @@ PATHS = """
     /v1/runs/{}/cancel /v1/runs/{}/terminate /v1/runs/{}/time-out /v1/runs/{}/pause /v1/runs/{}/progress
     /v1/runs/{}/steps/{}/start /v1/runs/{}/steps/{}/complete /v1/runs/{}/steps/{}/fail
     /v1/deliveries /v1/deliveries/{} /v1/deliveries/{}/replay /v1/deliveries/{}/cancel /v1/events
+    /v1/events/batch
     /v1/deliveries/{}/recover /v1/webhooks/{}/recover
     /v1/organizations /v1/organizations/{} /v1/organizations/{}/api-keys /v1/organizations/{}/api-keys/{}
     /v1/organizations/{}/rotate-secret /v1/users/me/organizations /v1/runs/batch

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from delivery import outbox, queue, services
 from delivery.callbacks import Callback
+from delivery.custom_events import custom_event
 from delivery.models import Delivery, Event, EventBody
 from delivery.states import Lane, State
 from runs.models import Run
@@ -232,7 +233,7 @@ def test_the_same_event_id_reported_by_many_at_once_is_one_event(
 
     def tell(_: int) -> Event:
         try:
-            return services.custom_event(
+            return custom_event(
                 organization=organization, event_type="order.paid", data={}, event_id="order-1"
             )
         finally:

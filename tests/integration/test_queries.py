@@ -29,16 +29,15 @@ from tests.receiver import Receiver
 Subscribe = Callable[..., Subscription]
 Attempting = Callable[..., Again | None]
 
-_TABLE = re.compile(r'(?:FROM|INTO|UPDATE)\s+"?([a-z]+_[a-z]+)"?')
+_TABLE = re.compile(r'(?:FROM|INTO|UPDATE)\s+"?([a-z]+_[a-z]+)\b(?!\()"?')
 
 COMPLETE = [
     "BEGIN",
     "SELECT runs_run",
     "UPDATE runs_run",
     "SELECT subscriptions_subscription",
-    "INSERT delivery_event",
-    "INSERT delivery_eventbody",
-    "INSERT delivery_delivery",
+    # The event, its bodies and its deliveries.
+    "WITH delivery_event",
     "COMMIT",
 ]
 

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from delivery import services
+from delivery.custom_events import custom_event
 from delivery.models import Delivery, Replay
 from delivery.replays import chunks as replay_chunks
 from delivery.replays import services as replays
@@ -28,7 +28,7 @@ Subscribe = Callable[..., Subscription]
 
 def ended(organization: Organization, state: State = State.EXHAUSTED, **event: Any) -> Delivery:
     facts = {"event_type": "order.paid", "data": {}, "event_id": None} | event
-    delivery = services.custom_event(organization=organization, **facts).deliveries.get()
+    delivery = custom_event(organization=organization, **facts).deliveries.get()
     finished_at = timezone.now() if state in ENDED else None
     Delivery.objects.filter(id=delivery.id).update(state=state, finished_at=finished_at, next_attempt_at=None)
     return delivery

@@ -15,10 +15,13 @@ API_KEY_RATE_PER_SECOND = env.number("API_KEY_RATE_PER_SECOND", 1000.0, at_most=
 API_KEY_BURST_REQUESTS = env.integer("API_KEY_BURST_REQUESTS", 2000, at_least=1)
 # Rates are counted in the broker's store, in less than a millisecond; an answer later than this is none.
 RATE_LIMIT_STORE_TIMEOUT_SECONDS = env.number("RATE_LIMIT_STORE_TIMEOUT_SECONDS", 0.1, at_least=0.01)
+# For so long a process accepts a key that another one has just revoked; 0: each request asks the database.
+API_KEY_CACHE_SECONDS = env.number("API_KEY_CACHE_SECONDS", 2.0, at_most=60)
 # For so long a call with an Idempotency-Key gets its first answer again.
 IDEMPOTENCY_KEY_RETENTION_HOURS = env.number(
     "IDEMPOTENCY_KEY_RETENTION_HOURS", 24.0, at_least=0.1, at_most=24 * 365
 )
+EVENTS_PER_BATCH_MAX = env.integer("EVENTS_PER_BATCH_MAX", 500, at_least=1)
 RUN_REPORTS_PER_BATCH_MAX = env.integer("RUN_REPORTS_PER_BATCH_MAX", 500, at_least=1)
 SUBSCRIPTIONS_PER_ORGANIZATION_MAX = env.integer("SUBSCRIPTIONS_PER_ORGANIZATION_MAX", 1000, at_least=1)
 SUBSCRIPTION_HEADERS_MAX = env.integer("SUBSCRIPTION_HEADERS_MAX", 32)
