@@ -7,7 +7,7 @@ No database transaction is open while the request is on its way (promise 5).
 import logging
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from delivery import health, hold, retry, services, signing
 from delivery.callbacks import receiver_of
 from delivery.claim import Claimed, claim
 from delivery.database import on_live_connection
+from delivery.kept import mask_request_headers, mask_response_headers, without_secrets
 from delivery.recorder import Outcome, postpone, record, record_while_leased
 from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
 from delivery.short_waits import ShortWaits
@@ -25,7 +26,6 @@ from delivery.states import Lane, State
 from subscriptions import cache
 from subscriptions.event_types import DisabledReason
 from subscriptions.ids import uuid7
-from subscriptions.masks import MASKED, shown_url, without
 from subscriptions.models import SigningSecret
 from subscriptions.secrets import UndecryptableSecret
 from subscriptions.snapshots import Receiver
@@ -34,15 +34,6 @@ logger = logging.getLogger(__name__)
 
 # Until an operator has brought the key back.
 UNDECRYPTABLE_PAUSE_SECONDS = 300.0
-# Headers of ours that tell nothing secret; a signature is worthless without its key.
-SHOWN_REQUEST_HEADERS = frozenset(
-    "content-type user-agent webhook-id webhook-timestamp webhook-signature x-webhook-signature "
-    "x-skyvern-signature x-skyvern-timestamp".split()
-)
-MASKED_RESPONSE_HEADERS = frozenset(
-    "set-cookie cookie authorization proxy-authorization www-authenticate proxy-authenticate".split()
-)
-URL_RESPONSE_HEADERS = frozenset({"location", "content-location"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +45,20 @@ class Again:
     lane: Lane
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A claimed delivery with everything that its request needs; times are monotonic seconds."""
+
+    claimed: Claimed
+    receiver: Receiver
+    request: OutgoingRequest
+    claimed_at: float
+
+    @property
+    def lease_ends(self) -> float:
+        return self.claimed_at + self.claimed.lease_seconds
+
+
 def deliver(
     delivery_id: UUID, attempt: int, *, transport: Transport, short_waits: ShortWaits
 ) -> Again | None:
@@ -62,8 +67,19 @@ def deliver(
     if claimed is None:
         logger.debug("nothing to do delivery=%s attempt=%d", delivery_id, attempt)
         return None
-    claimed_at = time.monotonic()
-    lease_ends = claimed_at + claimed.lease_seconds
+    prepared = prepare(claimed, claimed_at=time.monotonic())
+    if prepared is None:
+        return None
+    assert not connection.in_atomic_block, "no transaction may be open while a socket is"
+    result = transport.send(prepared.request)
+    outcome = judge(prepared, result, short_waits)
+    write = health.record_gone if health.is_gone(outcome) else record
+    taken = record_while_leased(outcome, write, lease_ends=prepared.lease_ends)
+    return after_record(outcome, taken)
+
+
+def prepare(claimed: Claimed, *, claimed_at: float) -> Prepared | None:
+    """The request to send, or None where nothing is to be sent (now): the row then says why."""
     if claimed.claims_lost >= settings.DELIVERY_CLAIMS_LOST_MAX:
         logger.error("parked: it ended %d workers delivery=%s", claimed.claims_lost, claimed.id)
         hold.park(claimed)
@@ -83,17 +99,17 @@ def deliver(
         services.cancel_claimed(claimed)
         return None
     request = build_request(claimed, receiver, now=database_time(claimed, claimed_at))
-    assert not connection.in_atomic_block, "no transaction may be open while a socket is"
-    result = transport.send(request)
-    outcome = judge(claimed, receiver, request, result, short_waits, now=database_time(claimed, claimed_at))
-    write = health.record_gone if health.is_gone(outcome) else record
-    taken = record_while_leased(outcome, write, lease_ends=lease_ends)
+    return Prepared(claimed=claimed, receiver=receiver, request=request, claimed_at=claimed_at)
+
+
+def after_record(outcome: Outcome, taken: bool) -> Again | None:
+    """What follows the commit of an outcome; the retry if Celery is to hold it."""
     log_attempt(outcome, taken)
     on_live_connection(lambda: health.note(outcome))
     if not taken or not outcome.in_celery or outcome.delay_seconds is None:
         return None
-    lane = Lane.REPLAY if claimed.lane == Lane.REPLAY else Lane.RETRY
-    return Again(attempt=attempt + 1, delay_seconds=outcome.delay_seconds, lane=lane)
+    lane = Lane.REPLAY if outcome.claimed.lane == Lane.REPLAY else Lane.RETRY
+    return Again(attempt=outcome.claimed.attempt + 1, delay_seconds=outcome.delay_seconds, lane=lane)
 
 
 def database_time(claimed: Claimed, claimed_at: float) -> datetime:
@@ -146,16 +162,10 @@ def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> Out
     )
 
 
-def judge(
-    claimed: Claimed,
-    receiver: Receiver,
-    request: OutgoingRequest,
-    result: Answer | NoAnswer,
-    short_waits: ShortWaits,
-    *,
-    now: datetime,
-) -> Outcome:
+def judge(prepared: Prepared, result: Answer | NoAnswer, short_waits: ShortWaits) -> Outcome:
     """What the delivery becomes after this answer, or lack of one."""
+    claimed, receiver, request = prepared.claimed, prepared.receiver, prepared.request
+    now = database_time(claimed, prepared.claimed_at)
     answered = without_secrets(result, receiver) if isinstance(result, Answer) else None
     accepted = answered is not None and answered.accepted
     state, reason, delay = next_state(claimed, receiver, result, now)
@@ -207,33 +217,6 @@ def next_state(
     if decision.delay_seconds is None:
         return State.EXHAUSTED, decision.reason, None
     return State.WAITING, decision.reason, decision.delay_seconds
-
-
-def without_secrets(answer: Answer, receiver: Receiver) -> Answer:
-    """The answer as the log may keep it: a receiver that echoes its request must not publish our secrets."""
-    hidden = receiver.hidden
-    headers = {without(name, hidden): without(value, hidden) for name, value in answer.headers.items()}
-    return replace(answer, headers=headers, body=without(answer.body, hidden))
-
-
-def mask_request_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Customers' headers often carry credentials: the log keeps their names only."""
-    return {
-        name: value if name.lower() in SHOWN_REQUEST_HEADERS else MASKED
-        for name, value in headers.items()
-        if name.lower() != "accept-encoding"
-    }
-
-
-def mask_response_headers(headers: dict[str, str]) -> dict[str, str]:
-    """A receiver's own secrets, such as its cookies, are none of the log's business either."""
-
-    def shown(name: str, value: str) -> str:
-        if name in MASKED_RESPONSE_HEADERS:
-            return MASKED
-        return shown_url(value) if name in URL_RESPONSE_HEADERS else value
-
-    return {name: shown(name.lower(), value) for name, value in headers.items()}
 
 
 def log_attempt(outcome: Outcome, taken: bool) -> None:

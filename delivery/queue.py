@@ -11,15 +11,16 @@ import os
 import threading
 from collections.abc import Sequence
 from queue import Empty, Full, Queue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
 from kombu import Producer
-from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined]  # kombu 5.7
+from kombu.exceptions import OperationalError
 
 from delivery.broker import messages_waiting
+from delivery.prepared import PLACEHOLDER_ARGS, PLACEHOLDER_TASK_ID, PreparedMessage
 from delivery.states import Lane
 
 logger = logging.getLogger(__name__)
@@ -90,35 +91,43 @@ def send(batch: Sequence[WakeUp]) -> bool:
     """
     try:
         with current_app.producer_pool.acquire(block=True, timeout=POOL_WAIT_SECONDS) as producer:
-
-            def write() -> None:
-                try:
-                    with producer.batch():  # type: ignore[attr-defined]  # new in kombu 5.7
-                        for wake_up in batch:
-                            _publish(wake_up, producer)
-                except BatchPublishError as error:
-                    if error.__cause__ is None:
-                        raise
-                    # The cause tells `ensure` whether a new connection may help.
-                    raise error.__cause__ from None
-
             connection = producer.connection
             assert connection is not None
-            connection.ensure(producer, write, max_retries=1, interval_start=0)()
+            connection.ensure(producer, lambda: _publish(batch, producer), max_retries=1, interval_start=0)()
     except (OperationalError, OSError) as error:
         logger.warning("wake-ups left to the requeuer: broker away count=%d error=%s", len(batch), error)
         return False
     return True
 
 
-def _publish(wake_up: WakeUp, producer: Producer) -> None:
-    current_app.send_task(
-        DELIVER,
-        args=(str(wake_up.delivery_id), wake_up.attempt),
-        queue=wake_up.lane.queue,
-        producer=producer,
-        retry=False,
-    )
+def _publish(batch: Sequence[WakeUp], producer: Producer) -> None:
+    channel: Any = producer.channel  # of webhooks_project/transport.py
+    by_queue: dict[str, list[WakeUp]] = {}
+    for wake_up in batch:
+        by_queue.setdefault(wake_up.lane.queue, []).append(wake_up)
+    for queue, wake_ups in by_queue.items():
+        prepared = prepared_message(queue, producer)
+        channel.push(queue, [prepared.text(wake_up.delivery_id, wake_up.attempt) for wake_up in wake_ups])
+
+
+def prepared_message(queue: str, producer: Producer) -> PreparedMessage:
+    """The form of this process's messages for the queue, as Celery itself would publish them."""
+    if queue not in _prepared:
+        channel: Any = producer.channel
+        with channel.capturing() as captured:
+            current_app.send_task(
+                DELIVER,
+                args=PLACEHOLDER_ARGS,
+                task_id=PLACEHOLDER_TASK_ID,
+                queue=queue,
+                producer=producer,
+                retry=False,
+            )
+        _prepared[queue] = PreparedMessage(captured[0])
+    return _prepared[queue]
+
+
+_prepared: dict[str, PreparedMessage] = {}
 
 
 def lane_depths() -> dict[Lane, int] | None:

@@ -12,7 +12,9 @@ from django.db import close_old_connections
 from delivery import cancel, hold, worker
 from delivery.canary import mark_seen
 from delivery.database import DATABASE_AWAY, on_live_connection
+from delivery.deliver import Again
 from delivery.deliver import deliver as deliver_once
+from delivery.loop import results
 from subscriptions import idempotency, notices
 
 logger = logging.getLogger(__name__)
@@ -25,16 +27,7 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
     A short wait for the next attempt is Celery's own retry. If that cannot be published the row
     says when it is due, and the requeuer sees to it.
     """
-    close_old_connections()
-    parts = worker.parts()
-    try:
-        again = deliver_once(
-            UUID(delivery_id), attempt, transport=parts.transport, short_waits=parts.short_waits
-        )
-    except DATABASE_AWAY as error:
-        # Its lease ends, and the requeuer wakes it up again.
-        logger.warning("left to the requeuer: database away delivery=%s error=%s", delivery_id, _line(error))
-        return
+    again = results.take() if results.is_at_hand() else _attempt(UUID(delivery_id), attempt)
     if again is None:
         return
     try:
@@ -46,6 +39,17 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
         )
     except Reject as error:
         logger.warning("retry left to the requeuer delivery=%s error=%s", delivery_id, error)
+
+
+def _attempt(delivery_id: UUID, attempt: int) -> Again | None:
+    close_old_connections()
+    parts = worker.parts()
+    try:
+        return deliver_once(delivery_id, attempt, transport=parts.transport, short_waits=parts.short_waits)
+    except DATABASE_AWAY as error:
+        # Its lease ends, and the requeuer wakes it up again.
+        logger.warning("left to the requeuer: database away delivery=%s error=%s", delivery_id, _line(error))
+        return None
 
 
 @shared_task(name="delivery.tasks.send_notices")

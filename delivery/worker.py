@@ -20,6 +20,7 @@ from delivery.presence import Presence
 from delivery.replays.loop import ReplayLoop
 from delivery.requeue import requeue_once
 from delivery.sender import Transport
+from delivery.sender.loop import LoopTransport
 from delivery.short_waits import ShortWaits
 from subscriptions.rules import target_rule
 
@@ -41,13 +42,23 @@ class Parts:
 def new_transport() -> Transport:
     """A sender by the settings: the operator's rule and limits."""
     return Transport(
-        rule=target_rule(),
-        connections_per_receiver=settings.DELIVERY_CONNECTIONS_PER_RECEIVER,
-        body_max_characters=settings.DELIVERY_RESPONSE_BODY_MAX_CHARACTERS,
-        dns_timeout_seconds=settings.WEBHOOK_DNS_TIMEOUT_SECONDS,
-        lookups_per_organization=settings.WEBHOOK_DNS_LOOKUPS_PER_ORGANIZATION_MAX,
-        ca_file=settings.WEBHOOK_CA_FILE,
+        connections_per_receiver=settings.DELIVERY_CONNECTIONS_PER_RECEIVER, **_transport_settings()
     )
+
+
+def new_loop_transport() -> LoopTransport:
+    """The same on an event loop, for the worker's own pool."""
+    return LoopTransport(**_transport_settings())
+
+
+def _transport_settings() -> dict[str, Any]:
+    return {
+        "rule": target_rule(),
+        "body_max_characters": settings.DELIVERY_RESPONSE_BODY_MAX_CHARACTERS,
+        "dns_timeout_seconds": settings.WEBHOOK_DNS_TIMEOUT_SECONDS,
+        "lookups_per_organization": settings.WEBHOOK_DNS_LOOKUPS_PER_ORGANIZATION_MAX,
+        "ca_file": settings.WEBHOOK_CA_FILE,
+    }
 
 
 _parts: Parts | None = None

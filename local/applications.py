@@ -40,7 +40,9 @@ class Applications:
     def worker(self, number: int, pool: str, concurrency: int) -> Service:
         name = f"worker-{number}"
         command = ["celery", "-A", "webhooks_project", "worker", "--hostname", f"{name}@%h"]
-        command += ["--pool", pool, "--concurrency", str(concurrency), "--queues", QUEUES]
+        if pool != "loop":
+            command += ["--pool", pool]
+        command += ["--concurrency", str(concurrency), "--queues", QUEUES]
         command += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
         service = self._service(name, command, lambda worker: " ready." in worker.output())
         service.wave = 1

@@ -32,8 +32,9 @@ class StackConfig:
     """Port of the API: this one, the first free one of a range, or any."""
     host: str = "127.0.0.1"
     workers: int = 1
-    concurrency: int = 32
-    pool: str = "threads"
+    concurrency: int = 512
+    pool: str = "loop"
+    """`loop` is the one of settings/queue.py; others are Celery's names, such as `threads`."""
     database_url: str | None = None
     """A PostgreSQL server to use instead of one from the wheel."""
     broker_url: str | None = None

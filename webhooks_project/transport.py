@@ -1,8 +1,25 @@
-"""Kombu's Redis transport, sturdy against a broker that dies while messages are unacknowledged."""
+"""Kombu's Redis transport: sturdy against a broker that dies, and with many messages per round trip.
 
+A message costs the stock transport four round trips (take, note as unacknowledged, acknowledge, and
+its publishing), about a millisecond of CPU in all. Here they are shared by whatever is at hand:
+BLMPOP takes up to BATCH_MAX messages (Valkey, or Redis 7 and newer), one pipeline notes them, one
+acknowledges those that ended together, and one push carries all that a publisher has gathered. The
+keys and their contents are those of the stock transport, so both can work on one broker.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import Empty
+from time import monotonic, time
 from typing import Any
 
+from kombu.asynchronous import get_event_loop
+from kombu.transport import virtual
 from kombu.transport.redis import Channel, QoS, Transport
+
+# A message has about 800 bytes. More at once would keep them from other workers that are idle.
+BATCH_MAX = 64
 
 
 class SturdyQoS(QoS):
@@ -14,6 +31,13 @@ class SturdyQoS(QoS):
     that is not was found by the requeuer long before.
     """
 
+    channel: "SturdyChannel"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._noted: set[str] = set()
+        self._acknowledged: list[str] = []
+
     @property
     def _is_gone(self) -> bool:
         connection: Any = self.channel.connection
@@ -23,17 +47,150 @@ class SturdyQoS(QoS):
         if not self._is_gone:
             super().restore_unacked(client)
 
+    def note(self, messages: Sequence[tuple[dict[str, Any], bytes]]) -> None:
+        """Write down at the broker that these, given with their text, are about to be delivered."""
+        now = time()
+        taken_at, texts = {}, {}
+        for message, text in messages:
+            properties = message["properties"]
+            tag, info = properties["delivery_tag"], properties["delivery_info"]
+            rest = json.dumps([info["exchange"], info["routing_key"]]).encode()
+            taken_at[tag], texts[tag] = now, b"[" + text + b", " + rest[1:]
+        pipe = self.channel.own_client.pipeline()
+        pipe.zadd(self.unacked_index_key, taken_at).hset(self.unacked_key, mapping=texts).execute()
+        self._noted.update(texts)
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        if delivery_tag in self._noted:
+            self._noted.discard(delivery_tag)
+            virtual.QoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
     def ack(self, delivery_tag: str) -> None:
-        if not self._is_gone:
-            super().ack(delivery_tag)
+        """Celery acknowledges on its event loop: those of one round of it go to the broker in one piece."""
+        hub = get_event_loop()
+        if self._is_gone or hub is None:
+            if not self._is_gone:
+                super().ack(delivery_tag)
+            return
+        virtual.QoS.ack(self, delivery_tag)
+        self._acknowledged.append(delivery_tag)
+        if len(self._acknowledged) == 1:
+            hub.call_soon(self._forget_acknowledged)
+
+    def _forget_acknowledged(self) -> None:
+        tags, self._acknowledged = self._acknowledged, []
+        if tags and not self._is_gone:
+            pipe = self.channel.own_client.pipeline()
+            pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags)
+            pipe.execute()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         if not self._is_gone:
             super().reject(delivery_tag, requeue)
 
 
+class PlainMessage(virtual.Message):
+    """Reads JSON as it is: kombu asks a hook for each object in it, which takes longer than all the rest."""
+
+    def _decode(self) -> Any:
+        body: Any = self.body
+        text = body.decode() if isinstance(body, bytes) else body
+        if self.content_type != "application/json" or not text or "__type__" in text:
+            return super()._decode()
+        return json.loads(text)
+
+
 class SturdyChannel(Channel):
+    """Takes and publishes many messages at once."""
+
     QoS = SturdyQoS
+    Message = PlainMessage
+    # Parts of kombu's channel that its type stubs leave out.
+    _queue_cycle: Any
+    _q_for_pri: Callable[[str, int], str]
+    _flush_brpop_reauth: Callable[[], None]
+    _create_client: Callable[[], Any]
+    connection_errors: tuple[type[Exception], ...]
+    qos: SturdyQoS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._acknowledged_queues: set[str] = set()
+        self._captured: list[dict[str, Any]] | None = None
+        self._own_client: Any = None
+        super().__init__(*args, **kwargs)
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
+        if not no_ack:
+            self._acknowledged_queues.add(queue)
+        return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        keys = [
+            f"{self.global_keyprefix}{self._q_for_pri(queue, priority)}"
+            for priority in self.priority_steps
+            for queue in queues
+        ]
+        # None where there is no bound; never 0, for this is asked only while there is room.
+        count = min(BATCH_MAX, self.qos.can_consume_max_estimate() or BATCH_MAX)
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = monotonic()
+        seconds = timeout or self.brpop_timeout or 0
+        self.client.connection.send_command("BLMPOP", seconds, len(keys), *keys, "RIGHT", "COUNT", count)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        try:
+            try:
+                taken = self.client.parse_response(self.client.connection, "BLMPOP", **options)
+            except self.connection_errors:
+                # The next round connects again.
+                self.client.connection.disconnect()
+                raise
+            if not taken:
+                raise Empty
+            key, texts = taken
+            queue = key.decode().removeprefix(self.global_keyprefix).rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            messages = [(json.loads(text), text) for text in texts]
+            if queue in self._acknowledged_queues:
+                self.qos.note(messages)
+            for message, _ in messages:
+                self.connection._deliver(message, queue)
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def push(self, queue: str, texts: Sequence[str]) -> None:
+        """Publish messages that are written out already, oldest first, in one command."""
+        self.own_client.lpush(self._q_for_pri(queue, self.default_priority), *texts)
+
+    @property
+    def own_client(self) -> Any:
+        """Kombu makes a client for each call, which takes longer than the call."""
+        if self._own_client is None or self._own_client.connection_pool is not self.pool:
+            self._own_client = self._create_client()
+        return self._own_client
+
+    @contextmanager
+    def capturing(self) -> Iterator[list[dict[str, Any]]]:
+        """What is published on this channel meanwhile is gathered instead."""
+        captured: list[dict[str, Any]] = []
+        self._captured = captured
+        try:
+            yield captured
+        finally:
+            self._captured = None
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        if self._captured is None:
+            super()._put(queue, message, **kwargs)
+        else:
+            self._captured.append(message)
 
 
 class SturdyTransport(Transport):

@@ -11,21 +11,22 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from delivery.sender.answers import (
+    UTF8_MAX_BYTES_PER_CHARACTER,
+    kept_headers,
+    kept_text,
+    milliseconds_since,
+)
 from delivery.sender.connections import Exchange, GuardedHTTPSPool, GuardedPool, carry_out
 from delivery.sender.deadline import Deadline, Watchdog
 from delivery.sender.lookups import Lookups
-from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure, refusal
+from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
+from delivery.sender.targets import Targets
 from delivery.states import ErrorClass
-from subscriptions.addresses import TargetRule, ascii_url
-from subscriptions.headers import cannot_be_sent
+from subscriptions.addresses import TargetRule
 
 # Receivers whose connections are kept: 256 pools of a few idle sockets each.
 RECEIVERS_KEPT = 256
-# Judging a URL's text takes 10 to 50 µs, finding what was said of it 0.1.
-URLS_KEPT = 10_000
-HEADERS_KEPT = 50
-HEADER_VALUE_MAX_CHARACTERS = 512
-UTF8_MAX_BYTES_PER_CHARACTER = 4
 
 
 class GuardedAdapter(HTTPAdapter):
@@ -63,7 +64,7 @@ class Transport:
         ca_file: str = "",
     ) -> None:
         self._rule = rule
-        self._target = lru_cache(URLS_KEPT)(self._judged_text)
+        self._targets = Targets(rule)
         self._lookups = Lookups(
             timeout_seconds=dns_timeout_seconds, per_organization=lookups_per_organization
         )
@@ -84,7 +85,7 @@ class Transport:
             deadline=deadline,
         )
         try:
-            url = self._checked(request)
+            url = self._targets.checked(request)
             with self._watchdog.enforce(deadline), carry_out(exchange):
                 status, headers, body = self._exchange(url, request, deadline)
         except (SendFailure, requests.RequestException, HTTPError, OSError, UnicodeError) as error:
@@ -93,26 +94,10 @@ class Transport:
             return NoAnswer(
                 error_class=failure.error_class,
                 message=failure.message,
-                duration_ms=None if refused else _milliseconds_since(started),
+                duration_ms=None if refused else milliseconds_since(started),
                 staff_detail=failure.staff_detail,
             )
-        return Answer(
-            status_code=status, headers=headers, body=body, duration_ms=_milliseconds_since(started)
-        )
-
-    def _checked(self, request: OutgoingRequest) -> str:
-        """The URL to send to. Judges once more: the rule may have changed since it was registered."""
-        why, url = self._target(request.url)
-        if why:
-            raise refusal(f"URL {why}")
-        if cannot_be_sent(request.headers):
-            raise SendFailure(ErrorClass.NOT_SENT, "The request could not be built from the URL and headers")
-        return url
-
-    def _judged_text(self, url: str) -> tuple[str | None, str]:
-        """Why it is refused, or None and the URL as the HTTP library takes it."""
-        why = self._rule.refusal(url)
-        return why, url if why else ascii_url(url)
+        return Answer(status_code=status, headers=headers, body=body, duration_ms=milliseconds_since(started))
 
     def close(self) -> None:
         self._adapter.close()
@@ -141,11 +126,8 @@ class Transport:
                 response.close()  # the rest is not wanted, so the connection cannot be used again
         if deadline.passed:
             raise SendFailure(ErrorClass.TIMEOUT, "The receiver did not answer in time")
-        return response.status_code, _kept_headers(response), self._text(raw)
-
-    def _text(self, raw: bytes) -> str:
-        """What the log keeps: NULs replaced, for PostgreSQL stores none."""
-        return raw.decode("utf-8", errors="replace").replace("\x00", "\ufffd")[: self._body_max_characters]
+        headers = kept_headers(list(response.headers.items()))
+        return response.status_code, headers, kept_text(raw, self._body_max_characters)
 
 
 @lru_cache(maxsize=4)
@@ -158,13 +140,11 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-def _kept_headers(response: requests.Response) -> dict[str, str]:
-    return {
-        name[:HEADER_VALUE_MAX_CHARACTERS].replace("\x00", "\ufffd"): value[
-            :HEADER_VALUE_MAX_CHARACTERS
-        ].replace("\x00", "\ufffd")
-        for name, value in list(response.headers.items())[:HEADERS_KEPT]
-    }
+def prepared_url(url: str) -> str:
+    """The URL as `requests` asks for it: paths and queries escaped where need be."""
+    prepared = requests.Request("POST", url).prepare().url
+    assert prepared is not None
+    return prepared
 
 
 def _failure(error: Exception, deadline: Deadline) -> SendFailure:
@@ -185,7 +165,3 @@ def _failure(error: Exception, deadline: Deadline) -> SendFailure:
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | UnicodeError):
         return SendFailure(ErrorClass.NOT_SENT, "The request could not be built from the URL and headers")
     return SendFailure(ErrorClass.NETWORK, "The connection failed")
-
-
-def _milliseconds_since(started: float) -> float:
-    return round((time.monotonic() - started) * 1000, 3)

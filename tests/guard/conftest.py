@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from delivery.sender import Answer, NoAnswer, Transport
+from delivery.sender import Answer, NoAnswer
 from delivery.sender.result import REFUSED
 from delivery.states import ErrorClass
 from subscriptions.addresses import TargetRule
+from tests.on_loop import BOTH, AnyTransport
 from tests.sockets import Resolver, connects
 
-Sender = Callable[..., Transport]
+Sender = Callable[..., AnyTransport]
 
 
 class TextBlind(TargetRule):
@@ -31,22 +32,22 @@ def assert_refused(result: Answer | NoAnswer, *told_to_staff: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def senders() -> Iterator[dict[str, Transport]]:
+def senders() -> Iterator[dict[str, AnyTransport]]:
     """By their settings: reading the certificate authorities takes longer than a test."""
-    made: dict[str, Transport] = {}
+    made: dict[str, AnyTransport] = {}
     yield made
     for transport in made.values():
         transport.close()
 
 
-@pytest.fixture
-def sender(senders: dict[str, Transport]) -> Sender:
+@pytest.fixture(params=BOTH)
+def sender(request: pytest.FixtureRequest, senders: dict[str, AnyTransport]) -> Sender:
     """`sender(networks=[…])`: by these settings, https and the usual ports unless told otherwise."""
 
-    def make(*, rule: type[TargetRule] = TargetRule, **allowed: Any) -> Transport:
-        key = f"{rule.__name__} {sorted(allowed.items())}"
+    def make(*, rule: type[TargetRule] = TargetRule, **allowed: Any) -> AnyTransport:
+        key = f"{request.param.__name__} {rule.__name__} {sorted(allowed.items())}"
         if key not in senders:
-            senders[key] = Transport(
+            senders[key] = request.param(
                 rule=rule.of(**{"allow_http": False, **allowed}),
                 connections_per_receiver=2,
                 body_max_characters=100,

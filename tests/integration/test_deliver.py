@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
@@ -21,10 +21,12 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from delivery.callbacks import Callback
 from delivery.deliver import Again
 from delivery.models import Attempt, Delivery
+from delivery.sender import Transport
 from delivery.services import send_test
 from delivery.states import Lane, State
 from subscriptions import services
 from subscriptions.models import Organization, Subscription
+from tests.integration.attempts import both_ways
 from tests.integration.test_outbox import CALLBACK, happen
 from tests.integration.test_recorder import terminate_own_connection
 from tests.integration.test_sender import closed_port
@@ -43,6 +45,13 @@ class Here(NamedTuple):
         """Due for its first attempt, for a new subscription with these values."""
         self.subscribe(**values)
         return the_delivery(self.organization)
+
+
+@pytest.fixture(params=["one by one", "in batches"])
+def attempt(request: pytest.FixtureRequest, transport: Transport) -> Iterator[Callable[..., Again | None]]:
+    """Both ways in which a worker makes an attempt."""
+    with both_ways[request.param](transport) as make:
+        yield make
 
 
 @pytest.fixture
@@ -334,6 +343,8 @@ def test_neither_secrets_nor_bodies_reach_the_log_or_the_attempt(
         assert secret not in str(Attempt.objects.values())
 
 
+# A frozen clock is not the same in all threads.
+@pytest.mark.parametrize("attempt", ["one by one"], indirect=True)
 def test_a_worker_whose_clock_is_an_hour_off_signs_and_waits_by_the_databases_clock(here: Here) -> None:
     moment = timezone.now() + timedelta(seconds=100)
     here.receiver.reply(Reply(503, {"Retry-After": format_datetime(moment, usegmt=True)}))
@@ -349,6 +360,8 @@ def test_a_worker_whose_clock_is_an_hour_off_signs_and_waits_by_the_databases_cl
     assert (delivery.next_attempt_at - moment).total_seconds() == pytest.approx(0, abs=4)
 
 
+# A frozen clock is not the same in all threads.
+@pytest.mark.parametrize("attempt", ["one by one"], indirect=True)
 def test_a_worker_whose_clock_is_ahead_sends_nothing_early(here: Here) -> None:
     delivery = here.delivery()
     Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=Now() + timedelta(minutes=5))
@@ -359,6 +372,7 @@ def test_a_worker_whose_clock_is_ahead_sends_nothing_early(here: Here) -> None:
     assert here.receiver.requests == []
 
 
+@pytest.mark.parametrize("attempt", ["one by one"], indirect=True)
 def test_a_connection_that_was_cut_costs_no_attempt(here: Here) -> None:
     delivery = here.delivery()
     terminate_own_connection()

@@ -6,17 +6,27 @@ What it refuses is in tests/guard.
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from delivery.sender import Answer, NoAnswer, Transport
+from delivery.sender import Answer, NoAnswer
 from delivery.states import ErrorClass
+from subscriptions.rules import target_rule
 from tests.integration.test_sender import NO_BODY, post, say, serving
+from tests.on_loop import BOTH, AnyTransport
 from tests.sockets import Resolver
 
 DEADLINE_SECONDS = 0.4
 SOON_SECONDS = 10 * DEADLINE_SECONDS
+
+
+@pytest.fixture(params=BOTH)
+def transport(request: pytest.FixtureRequest) -> Iterator[AnyTransport]:
+    running = request.param(rule=target_rule(), connections_per_receiver=8, body_max_characters=2048)
+    yield running
+    running.close()
 
 
 @pytest.fixture
@@ -26,7 +36,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
 
 @pytest.mark.parametrize("dead", [("127.0.0.2",), ("127.0.0.2", "127.0.0.3", "::1")])
 def test_where_the_first_address_is_dead_the_next_one_is_tried(
-    transport: Transport, resolver: Resolver, dead: tuple[str, ...]
+    transport: AnyTransport, resolver: Resolver, dead: tuple[str, ...]
 ) -> None:
     resolver.says(*dead, "127.0.0.1")
 
@@ -36,13 +46,13 @@ def test_where_the_first_address_is_dead_the_next_one_is_tried(
     assert isinstance(result, Answer), result
 
 
-def test_ipv6_is_spoken(transport: Transport) -> None:
+def test_ipv6_is_spoken(transport: AnyTransport) -> None:
     with serving(say(NO_BODY), host="::1") as server:
         assert isinstance(post(transport, f"http://[::1]:{server.port}/"), Answer)
 
 
 def test_a_name_that_does_not_exist_is_a_dns_error(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
+    transport: AnyTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*_: Any, **__: Any) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -56,7 +66,7 @@ def test_a_name_that_does_not_exist_is_a_dns_error(
 
 
 def test_a_look_up_that_hangs_is_left_at_the_total_deadline(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
+    transport: AnyTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60) and [])

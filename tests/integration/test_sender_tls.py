@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from delivery.sender import Answer, NoAnswer, Transport
+from delivery.sender import Answer, NoAnswer
 from delivery.sender.transport import tls_context
 from delivery.states import ErrorClass
 from subscriptions.addresses import TargetRule
+from subscriptions.rules import target_rule
 from tests.certificates import Authority
 from tests.integration.test_sender import OK, Talk, endless, post, say, serving, silent, take_request
+from tests.on_loop import BOTH, AnyTransport
 from tests.sockets import Resolver
 
 DEADLINE_SECONDS = 0.4
@@ -22,16 +24,23 @@ SOON_SECONDS = 10 * DEADLINE_SECONDS
 HI = say(OK + b"Content-Length: 2\r\n\r\nhi")
 
 
+@pytest.fixture(params=BOTH)
+def transport(request: pytest.FixtureRequest) -> Iterator[AnyTransport]:
+    running = request.param(rule=target_rule(), connections_per_receiver=8, body_max_characters=2048)
+    yield running
+    running.close()
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-@pytest.fixture
-def trusting(authority: Authority) -> Iterator[Transport]:
+@pytest.fixture(params=BOTH)
+def trusting(request: pytest.FixtureRequest, authority: Authority) -> Iterator[AnyTransport]:
     """Of an operator whose WEBHOOK_CA_FILE names the authority."""
     rule = TargetRule.of(allow_http=False, networks=["127.0.0.0/8"], ports=["*"])
-    made = Transport(
+    made = request.param(
         rule=rule, connections_per_receiver=1, body_max_characters=100, ca_file=str(authority.file)
     )
     yield made
@@ -72,7 +81,7 @@ def error_of(result: Answer | NoAnswer) -> ErrorClass:
 
 
 def test_a_certificate_of_the_operators_own_authority_is_accepted_if_the_settings_name_it(
-    trusting: Transport, authority: Authority
+    trusting: AnyTransport, authority: Authority
 ) -> None:
     with serving(with_tls(HI, authority.certificate("127.0.0.1"))) as server:
         result = post(trusting, server.url.replace("http:", "https:"))
@@ -82,7 +91,7 @@ def test_a_certificate_of_the_operators_own_authority_is_accepted_if_the_setting
 
 
 def test_without_the_setting_it_is_a_tls_error_and_nothing_is_sent(
-    transport: Transport, authority: Authority
+    transport: AnyTransport, authority: Authority
 ) -> None:
     heard: list[bytes] = []
 
@@ -101,7 +110,7 @@ def test_the_usual_authorities_stay_trusted_beside_it(authority: Authority) -> N
 
 
 def test_the_name_stays_in_greeting_certificate_and_host_though_the_socket_goes_to_an_address(
-    trusting: Transport, authority: Authority, resolver: Resolver
+    trusting: AnyTransport, authority: Authority, resolver: Resolver
 ) -> None:
     asked_for: list[str | None] = []
     heads: list[bytes] = []
@@ -121,7 +130,7 @@ def test_the_name_stays_in_greeting_certificate_and_host_though_the_socket_goes_
 
 
 def test_a_certificate_for_another_name_is_a_tls_error_and_nothing_is_sent(
-    trusting: Transport, authority: Authority, resolver: Resolver
+    trusting: AnyTransport, authority: Authority, resolver: Resolver
 ) -> None:
     heard: list[bytes] = []
 
@@ -133,7 +142,7 @@ def test_a_certificate_for_another_name_is_a_tls_error_and_nothing_is_sent(
 
 
 def test_a_certificate_for_the_address_does_not_stand_for_the_name(
-    trusting: Transport, authority: Authority, resolver: Resolver
+    trusting: AnyTransport, authority: Authority, resolver: Resolver
 ) -> None:
     with serving(with_tls(take, authority.certificate("127.0.0.1"))) as server:
         result = post(trusting, f"https://hooks.example:{server.port}/")
@@ -147,7 +156,7 @@ def take(sock: socket.socket, over: threading.Event) -> None:
 
 @pytest.mark.parametrize("talk", [silent, endless(OK, b"X-A: 1\r\n", 0.05)], ids=["silent", "dripping"])
 def test_a_stalling_tls_receiver_is_left_at_the_total_deadline(
-    trusting: Transport, authority: Authority, talk: Talk
+    trusting: AnyTransport, authority: Authority, talk: Talk
 ) -> None:
     started = time.monotonic()
     with serving(with_tls(talk, authority.certificate("127.0.0.1"))) as server:
@@ -157,7 +166,7 @@ def test_a_stalling_tls_receiver_is_left_at_the_total_deadline(
     assert time.monotonic() - started < SOON_SECONDS
 
 
-def test_a_tls_handshake_that_never_ends_is_left_at_the_total_deadline(transport: Transport) -> None:
+def test_a_tls_handshake_that_never_ends_is_left_at_the_total_deadline(transport: AnyTransport) -> None:
     def drip(sock: socket.socket, over: threading.Event) -> None:
         sock.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KB, byte by byte
         while not over.wait(0.05):

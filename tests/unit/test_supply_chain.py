@@ -16,7 +16,13 @@ LOCKS = ["production", "development", "clients", "audit"]
 # Each lets anyone use, change and pass on the product as a whole.
 ALLOWED_LICENSES = {
     *("MIT", "MIT License", "MIT-0", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "BSD 3-Clause"),
-    *("Apache-2.0", "Apache Software License", "PSF-2.0", "DFSG approved"),
+    *(
+        "Apache-2.0",
+        "Apache Software License",
+        "PSF-2.0",
+        "Python Software Foundation License",
+        "DFSG approved",
+    ),
     # Weak copyleft by file: a change of their files stays open, ours are not touched by it.
     *("MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)"),
 }

@@ -90,6 +90,9 @@ LOGGING = {
     "loggers": {
         # Each refused request (404, 422) would be a warning line of Django's own.
         "django.request": {"level": "ERROR"},
+        # A line of ours tells of each attempt; these would be two more for each.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
         # Its warnings and debug lines hold whole URLs; what the sender makes of them is on record.
         "urllib3": {"level": "ERROR"},
     },

@@ -1,0 +1,66 @@
+"""Threads that work on whatever has gathered while they were busy."""
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+logger = logging.getLogger(__name__)
+
+
+class Batches(Generic[Item]):
+    """One thread that does `work` on all items at hand, up to `most`, then on those that came meanwhile.
+
+    A lone item waits for nothing; under load the batches grow by themselves until they keep up.
+    `work` answers for its items itself: what it raises is a fault of ours, and logged.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[list[Item]], None],
+        *,
+        most: int,
+        leave: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`leave` is the last thing that the thread does."""
+        self._work = work
+        self._most = most
+        self._leave = leave
+        self._items: SimpleQueue[Item | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        self._items.put(item)
+
+    def stop(self, seconds: float) -> None:
+        """Do what was put before, then end; waits at most so long."""
+        self._items.put(None)
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        stopped = False
+        while not stopped:
+            batch: list[Item] = []
+            item = self._items.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) == self._most:
+                    break
+                try:
+                    item = self._items.get_nowait()
+                except Empty:
+                    break
+            stopped = item is None
+            if batch:
+                try:
+                    self._work(batch)
+                except Exception:
+                    logger.exception("a batch failed items=%d", len(batch))
+        self._leave()

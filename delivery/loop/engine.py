@@ -1,0 +1,190 @@
+"""From message to committed outcome, many deliveries at a time.
+
+    claim thread            event loop             record thread
+    one statement    ─►     a request each   ─►    one commit for all that ended meanwhile   ─► finish
+
+The stages are those of `delivery/deliver.py`; only the number per statement differs. A delivery that
+cannot be claimed or recorded in a batch is tried alone, so one that breaks takes no other with it.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import UUID
+
+from django.db import connection
+
+from delivery import deliver
+from delivery.claim import Claimed, claim_many
+from delivery.database import DATABASE_AWAY, on_live_connection
+from delivery.deliver import Again, Prepared
+from delivery.loop.batches import Batches
+from delivery.loop.permits import Permits, give_back_all, take_all
+from delivery.loop.recording import Recording
+from delivery.loop.stages import (
+    BY_KEY_ONLY,
+    FORGETFUL,
+    Away,
+    Ended,
+    Job,
+    OwnConnection,
+    close_connection,
+)
+from delivery.recorder import postpone
+from delivery.sender import Answer, NoAnswer
+from delivery.sender.loop import LoopTransport
+from delivery.short_waits import ShortWaits
+
+logger = logging.getLogger(__name__)
+
+# A claim of 64 rows takes about 3 ms: longer batches would only delay the first request.
+CLAIMS_MAX = 64
+
+# Why a delivery waits that was claimed and given back unsent.
+RECEIVER_BUSY = "receiver_busy"
+
+
+class Engine:
+    """Makes the attempts that it is given. `submit` may be called from any thread."""
+
+    def __init__(
+        self, new_transport: Callable[[], LoopTransport], short_waits: ShortWaits, permits: Permits
+    ) -> None:
+        self._new_transport = new_transport
+        self._permits = permits
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="sender-loop", daemon=True)
+        self._claims = Batches("claims", self._claim, most=CLAIMS_MAX, leave=close_connection)
+        self._records = Recording(short_waits, self._finish)
+        self._aways = Batches("aways", self._give_back, most=1, leave=close_connection)
+        self._claim_connection = OwnConnection(f"{BY_KEY_ONLY}; {FORGETFUL}")
+        self._sending: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._idle = threading.Condition()
+
+    def start(self) -> None:
+        self._thread.start()
+        self._claims.start()
+        self._records.start()
+        self._aways.start()
+
+    def submit(self, job: Job) -> None:
+        with self._idle:
+            self._in_flight += 1
+        self._claims.put(job)
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    def stop(self, seconds: float) -> bool:
+        """Let what is under way end; False if it takes longer than that."""
+        with self._idle:
+            done = self._idle.wait_for(lambda: self._in_flight == 0, seconds)
+        self._claims.stop(1.0)
+        self._records.stop(1.0)
+        self._aways.stop(1.0)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5.0)
+        return done
+
+    def _finish(self, job: Job, result: Again | Exception | None) -> None:
+        try:
+            job.finish(result)
+        finally:
+            with self._idle:
+                self._in_flight -= 1
+                if not self._in_flight:
+                    self._idle.notify_all()
+
+    # --- the claim thread
+
+    def _claim(self, jobs: list[Job]) -> None:
+        waiting: dict[tuple[UUID, int], Job] = {}
+        for job in jobs:
+            key = (job.delivery_id, job.attempt)
+            if key in waiting:
+                self._finish(job, None)  # the same message twice
+            else:
+                waiting[key] = job
+        try:
+            claimed = on_live_connection(lambda: self._claim_rows(waiting))
+        except DATABASE_AWAY as error:
+            # The requeuer wakes them up again.
+            logger.warning("left to the requeuer: database away deliveries=%d error=%s", len(waiting), error)
+            connection.close()
+            claimed = []
+        claimed_at = time.monotonic()
+        ready: list[tuple[Job, Prepared]] = []
+        for row in claimed:
+            job = waiting.pop((row.id, row.attempt))
+            if (prepared := self._prepare(job, row, claimed_at)) is not None:
+                ready.append((job, prepared))
+        for job in waiting.values():
+            self._finish(job, None)
+        if ready:
+            self._loop.call_soon_threadsafe(self._send_all, ready)
+
+    def _claim_rows(self, waiting: dict[tuple[UUID, int], Job]) -> list[Claimed]:
+        self._claim_connection.ready()
+        return claim_many(waiting)
+
+    def _prepare(self, job: Job, claimed: Claimed, claimed_at: float) -> Prepared | None:
+        try:
+            prepared = deliver.prepare(claimed, claimed_at=claimed_at)
+        except DATABASE_AWAY as error:
+            logger.warning("left to the requeuer: database away delivery=%s error=%s", claimed.id, error)
+            prepared = None
+        except Exception as error:  # noqa: BLE001 - Celery logs it as the task's failure
+            self._finish(job, error)
+            return None
+        if prepared is None:
+            self._finish(job, None)
+        return prepared
+
+    # --- the event loop
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._transport = self._new_transport()
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._transport.close())
+        finally:
+            self._loop.close()
+
+    def _send_all(self, ready: Sequence[tuple[Job, Prepared]]) -> None:
+        for job, prepared in ready:
+            task = self._loop.create_task(self._send(job, prepared))
+            self._sending.add(task)  # the loop itself holds tasks weakly
+            task.add_done_callback(self._sending.discard)
+
+    async def _send(self, job: Job, prepared: Prepared) -> None:
+        request = prepared.request
+        lines = self._permits.lines(url=request.url, organization_id=request.organization_id)
+        full = await take_all(lines)
+        if full is not None:
+            self._aways.put(Away(job, prepared, full.away_seconds(request.timeout_seconds)))
+            return
+        try:
+            result: Answer | NoAnswer = await self._transport.send(request)
+        except Exception as error:  # noqa: BLE001 - Celery logs it as the task's failure
+            self._finish(job, error)
+        else:
+            self._records.put(Ended(job, prepared, result))
+        finally:
+            give_back_all(lines)
+
+    # --- the thread of those that found no place
+
+    def _give_back(self, aways: list[Away]) -> None:
+        for job, prepared, seconds in aways:
+            try:
+                on_live_connection(partial(postpone, prepared.claimed, RECEIVER_BUSY, seconds))
+            except DATABASE_AWAY as error:
+                logger.warning("left to its lease: database away delivery=%s error=%s", job[0], error)
+                connection.close()
+            self._finish(job, None)

@@ -1,0 +1,25 @@
+"""What is kept of an answer, and how its time is told."""
+
+import time
+from collections.abc import Sequence
+
+HEADERS_KEPT = 50
+HEADER_VALUE_MAX_CHARACTERS = 512
+UTF8_MAX_BYTES_PER_CHARACTER = 4
+
+
+def kept_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    return {_cut(name): _cut(value) for name, value in headers[:HEADERS_KEPT]}
+
+
+def kept_text(raw: bytes, characters: int) -> str:
+    """What the log keeps: NULs replaced, for PostgreSQL stores none."""
+    return raw.decode("utf-8", errors="replace").replace("\x00", "\ufffd")[:characters]
+
+
+def milliseconds_since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 3)
+
+
+def _cut(text: str) -> str:
+    return text[:HEADER_VALUE_MAX_CHARACTERS].replace("\x00", "\ufffd")

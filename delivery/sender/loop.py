@@ -1,0 +1,186 @@
+"""The transport on one event loop: the same contract as `transport.py`, for hundreds of requests at once.
+
+aiohttp brings the pool of connections and the HTTP; addresses are judged by the same rule at the
+same two places: all that a name resolves to, and again where the socket is made.
+"""
+
+import asyncio
+import io
+import ssl
+import time
+from functools import lru_cache
+
+import aiohttp
+from yarl import URL
+
+from delivery.sender import connections
+from delivery.sender.answers import (
+    UTF8_MAX_BYTES_PER_CHARACTER,
+    kept_headers,
+    kept_text,
+    milliseconds_since,
+)
+from delivery.sender.connections import Exchange
+from delivery.sender.deadline import Deadline
+from delivery.sender.lookups import Lookups
+from delivery.sender.loop_connections import (
+    GuardedConnector,
+    JudgingResolver,
+    Running,
+    judged_socket,
+    running_exchange,
+)
+from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
+from delivery.sender.targets import Targets
+from delivery.sender.transport import prepared_url, tls_context
+from delivery.states import ErrorClass
+from subscriptions.addresses import TargetRule
+
+URLS_KEPT = 10_000
+# aiohttp warns that it would write more than this in one piece; a stream goes in several.
+LARGE_BODY_BYTES = 1024 * 1024
+IDLE_CONNECTION_SECONDS = 30.0
+READ_AHEAD_BYTES = 8 * 1024
+OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class LoopTransport:
+    """Sends requests to targets that the rule allows. Lives on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        rule: TargetRule,
+        body_max_characters: int,
+        dns_timeout_seconds: float = 5.0,
+        lookups_per_organization: int = 8,
+        ca_file: str = "",
+    ) -> None:
+        self._rule = rule
+        self._targets = Targets(rule)
+        self._lookups = Lookups(
+            timeout_seconds=dns_timeout_seconds, per_organization=lookups_per_organization
+        )
+        self._body_max_characters = body_max_characters
+        self._tls = tls_context(ca_file)
+        self._session: aiohttp.ClientSession | None = None
+        self._session_since = 0.0
+
+    async def send(self, request: OutgoingRequest) -> Answer | NoAnswer:
+        """One POST; every failure on the way is a NoAnswer, not an exception."""
+        started = time.monotonic()
+        exchange = Exchange(
+            rule=self._rule,
+            lookups=self._lookups,
+            organization_id=request.organization_id,
+            deadline=Deadline(request.timeout_seconds),
+        )
+        running_exchange.set(Running(exchange))
+        try:
+            url = self._targets.checked(request)
+            async with asyncio.timeout(request.timeout_seconds):
+                return await self._exchange(url, request, started)
+        except (SendFailure, aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _failure(error)
+            refused = failure.error_class is ErrorClass.ADDRESS_NOT_ALLOWED
+            return NoAnswer(
+                error_class=failure.error_class,
+                message=failure.message,
+                duration_ms=None if refused else milliseconds_since(started),
+                staff_detail=failure.staff_detail,
+            )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _exchange(self, url: str, request: OutgoingRequest, started: float) -> Answer:
+        large = len(request.body) > LARGE_BODY_BYTES
+        response = await self._current_session().post(
+            target(url),
+            data=io.BytesIO(request.body) if large else request.body,
+            headers=request.headers,
+            allow_redirects=False,
+        )
+        limit = self._body_max_characters * UTF8_MAX_BYTES_PER_CHARACTER
+        raw = b""
+        complete = False
+        try:
+            # Raw bytes: nothing is decompressed, so a small answer cannot become a large one.
+            while len(raw) <= limit and (piece := await response.content.readany()):
+                raw += piece
+            complete = len(raw) <= limit
+        finally:
+            if complete:
+                response.release()
+            else:
+                response.close()  # the rest is not wanted, so the connection cannot be used again
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
+        return Answer(
+            status_code=response.status,
+            headers=kept_headers(headers),
+            body=kept_text(raw, self._body_max_characters),
+            duration_ms=milliseconds_since(started),
+        )
+
+    def _current_session(self) -> aiohttp.ClientSession:
+        """A session keeps connections open; after a while a new one asks the names again."""
+        now = time.monotonic()
+        if self._session is None or now - self._session_since > connections.CONNECTION_MAX_AGE_SECONDS:
+            if self._session is not None:
+                # Requests under way keep their connections; idle ones end by themselves.
+                old, loop = self._session, asyncio.get_running_loop()
+                loop.call_later(connections.CONNECTION_MAX_AGE_SECONDS, lambda: loop.create_task(old.close()))
+            self._session = self._new_session()
+            self._session_since = now
+        return self._session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        connector = GuardedConnector(
+            limit=0,
+            resolver=JudgingResolver(),
+            use_dns_cache=False,
+            keepalive_timeout=IDLE_CONNECTION_SECONDS,
+            happy_eyeballs_delay=None,
+            socket_factory=judged_socket,
+            ssl=self._tls,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            skip_auto_headers=OURS,
+            timeout=aiohttp.ClientTimeout(total=None),
+            read_bufsize=READ_AHEAD_BYTES,
+        )
+
+
+@lru_cache(URLS_KEPT)
+def target(url: str) -> URL:
+    """The URL exactly as `requests` would ask for it, so that both senders send the same."""
+    return URL(prepared_url(url), encoded=True)
+
+
+def _failure(error: Exception) -> SendFailure:
+    """The class of an error that came up while sending or receiving."""
+    if isinstance(error, SendFailure):
+        return error
+    if isinstance(error, TimeoutError):
+        return SendFailure(ErrorClass.TIMEOUT, "The receiver did not answer in time")
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return SendFailure(ErrorClass.TLS, "TLS failed: the certificate or protocol was not acceptable")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, ConnectionRefusedError):
+            return SendFailure(ErrorClass.CONNECTION_REFUSED, "The connection was refused")
+        text = error.os_error.strerror or "network error"
+        return SendFailure(ErrorClass.NETWORK, f"No connection could be made ({text})")
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
+        return SendFailure(
+            ErrorClass.CONNECTION_RESET, "The receiver closed the connection without an answer"
+        )
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
+        return SendFailure(ErrorClass.PROTOCOL, "The answer was not valid HTTP")
+    if isinstance(error, ValueError):
+        return SendFailure(ErrorClass.NOT_SENT, "The request could not be built from the URL and headers")
+    return SendFailure(ErrorClass.NETWORK, "The connection failed")

@@ -1,0 +1,129 @@
+"""The guards of connections on an event loop: where names are resolved, sockets made and answers read."""
+
+import asyncio
+import ipaddress
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+
+from delivery.sender.connections import HEAD_MAX_BYTES, Exchange, judged
+from delivery.sender.lookups import LOOKUPS_MAX
+from delivery.sender.result import refusal
+from subscriptions.addresses import IPAddress
+
+# Of one answer, framing and interim answers included. Of a long body nobody reads so much: reading stops at
+# what is kept, and aiohttp stops the receiver at READ_AHEAD_BYTES.
+ANSWER_MAX_BYTES = HEAD_MAX_BYTES
+
+
+@dataclass(frozen=True)
+class Running:
+    """An exchange, and the addresses that were judged for it."""
+
+    exchange: Exchange
+    allowed: set[IPAddress] = field(default_factory=set)
+
+
+# Of the task that carries it out, and of those that aiohttp makes for it.
+running_exchange: ContextVar[Running] = ContextVar("running")
+
+
+class GuardedHandler(ResponseHandler):
+    """aiohttp's protocol of one connection, with an end to what one answer may send.
+
+    aiohttp bounds a line and a field, but neither interim answers nor the extensions of chunks.
+    """
+
+    received = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = ipaddress.ip_address(transport.get_extra_info("peername")[0])
+        allowed = running_exchange.get().allowed
+        # The second lock: whatever went wrong on the way here, nothing is sent to anybody else.
+        if peer not in allowed:
+            self.set_exception(refusal(f"{peer}: connected to instead of {', '.join(map(str, allowed))}"))
+            cast(asyncio.Transport, transport).abort()
+
+    def set_response_params(self, **values: Any) -> None:
+        """Called for each request that goes out here."""
+        self.received = 0
+        super().set_response_params(**values)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        if self.received > ANSWER_MAX_BYTES:
+            self.set_exception(aiohttp.ClientPayloadError("the answer is too long"))
+            cast(asyncio.Transport, self.transport).abort()
+        else:
+            super().data_received(data)
+        # aiohttp tells whoever waits for an answer, but not who waits for the rest of its body.
+        if self.exception() is not None and self._payload is not None and self._payload.exception() is None:
+            self._payload.set_exception(aiohttp.ClientPayloadError("the answer is not valid"))
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """A pool of such connections."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        handler: Any = GuardedHandler
+        self._factory = partial(handler, loop=self._loop)
+
+
+class JudgingResolver(AbstractResolver):
+    """Resolves on threads; one refused address among the answers refuses the name."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="look-ups")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        running = running_exchange.get()
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, judged, host, running.exchange
+        )
+        addresses = [_plain(address) for address in found]
+        running.allowed.update(addresses)
+        return [
+            ResolveResult(hostname=host, host=str(a), port=port, family=_family(a), proto=0, flags=0)
+            for a in addresses
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def judged_socket(info: Any) -> socket.socket:
+    """The last lock: also hosts that are addresses, which no resolver sees, come by here."""
+    family, kind, protocol, _, sockaddr = info
+    running = running_exchange.get()
+    if not running.exchange.rule.allows_port(sockaddr[1]):
+        raise refusal(f"port {sockaddr[1]}: not in WEBHOOK_ALLOWED_PORTS")
+    address = ipaddress.ip_address(sockaddr[0])
+    if address not in running.allowed:
+        if why := running.exchange.rule.address_refusal(address):
+            raise refusal(f"{address}: {why}")
+        running.allowed.add(address)
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def _plain(address: IPAddress) -> IPAddress:
+    """IPv4 inside IPv6 is connected to as IPv4."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _family(address: IPAddress) -> socket.AddressFamily:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6

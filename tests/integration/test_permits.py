@@ -1,0 +1,100 @@
+"""No receiver and no organization takes all places of a worker; whoever finds none comes back."""
+
+import asyncio
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from delivery.loop.engine import RECEIVER_BUSY
+from delivery.loop.permits import AWAY_MAX_SECONDS, SOON_SECONDS, Line, Permits, give_back_all, take_all
+from delivery.models import Attempt, Delivery
+from delivery.states import State
+from subscriptions.models import Organization, Subscription
+from tests.integration.attempts import new_engine
+from tests.integration.test_engine import finished, made, states, submit
+from tests.receiver import Receiver
+
+
+def test_what_finds_no_place_is_given_back_unsent_and_due_again_soon(
+    organization: Organization, subscribe: Callable[..., Subscription], receiver: Receiver
+) -> None:
+    receiver.hang()
+    subscribe()
+    deliveries = made(organization, 5)
+    engine = new_engine(per_receiver=3)
+    engine.start()
+    results: SimpleQueue[Any] = submit(engine, *deliveries)
+
+    finished(results, 2)
+
+    away = Delivery.objects.filter(reason=RECEIVER_BUSY)
+    assert away.count() == 2
+    for delivery in away:
+        assert (delivery.state, delivery.attempts, delivery.lease_until) == (State.PENDING, 0, None)
+        assert delivery.next_attempt_at is not None
+        assert 0 < (delivery.next_attempt_at - delivery.created_at).total_seconds() < 15
+    assert Attempt.objects.count() == 0
+    receiver.recover()
+    finished(results, 3)
+    assert engine.stop(10)
+    assert len(receiver.at()) == 3
+
+
+def test_a_place_that_comes_free_soon_is_waited_for(
+    organization: Organization, subscribe: Callable[..., Subscription], receiver: Receiver
+) -> None:
+    subscribe()
+    deliveries = made(organization, 30)
+    engine = new_engine(per_receiver=1)
+    engine.start()
+
+    finished(submit(engine, *deliveries), 30)
+
+    assert engine.stop(10)
+    assert states(deliveries) <= {State.DELIVERED, State.PENDING}
+    assert Attempt.objects.filter(success=True).count() >= 10
+
+
+def test_a_line_serves_in_order_and_a_place_is_handed_over() -> None:
+    async def story() -> list[str]:
+        line, said = Line(places=1), []
+        assert await line.take(1)
+
+        async def next_one(name: str) -> None:
+            if await line.take(5):
+                said.append(name)
+                line.give_back()
+
+        tasks = [asyncio.create_task(next_one(name)) for name in "abc"]
+        await asyncio.sleep(0)
+        line.give_back()
+        await asyncio.gather(*tasks)
+        assert line.taken == 0
+        return said
+
+    assert asyncio.run(story()) == ["a", "b", "c"]
+
+
+def test_an_organization_over_all_its_receivers_is_bounded_too() -> None:
+    async def story() -> list[bool]:
+        permits = Permits(per_receiver=10, per_organization=2)
+        taken = []
+        for number in range(3):
+            lines = permits.lines(url=f"https://r{number}.example/", organization_id=1)
+            taken.append(await take_all(lines) is None)
+        other = permits.lines(url="https://r0.example/", organization_id=2)
+        taken.append(await take_all(other) is None)
+        give_back_all(other)
+        return taken
+
+    assert asyncio.run(story()) == [True, True, False, True]
+
+
+def test_those_sent_away_come_back_one_after_the_other_but_not_too_late() -> None:
+    line = Line(places=10)
+
+    seconds = [line.away_seconds(request_seconds=10.0) for _ in range(100)]
+
+    assert seconds[0] > SOON_SECONDS
+    assert 0.9 < seconds[1] - seconds[0] < 1.1
+    assert max(seconds) <= AWAY_MAX_SECONDS
