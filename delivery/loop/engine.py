@@ -3,8 +3,9 @@
     claim thread            event loop             record thread
     one statement    ─►     a request each   ─►    one commit for all that ended meanwhile   ─► finish
 
-The stages are those of `delivery/deliver.py`; only the number per statement differs. A delivery that
-cannot be claimed or recorded in a batch is tried alone, so one that breaks takes no other with it.
+The stages are those of `delivery/deliver.py`; only the number per statement differs. An outcome that
+cannot be recorded in a batch is tried alone, so one that breaks takes no other with it. Whatever
+happens, each job is finished once: an unfinished one would keep its place in the worker for ever.
 """
 
 import asyncio
@@ -117,6 +118,10 @@ class Engine:
             logger.warning("left to the requeuer: database away deliveries=%d error=%s", len(waiting), error)
             connection.close()
             claimed = []
+        except Exception as error:  # noqa: BLE001 - Celery logs it as the tasks' failure
+            for job in waiting.values():
+                self._finish(job, error)
+            return
         claimed_at = time.monotonic()
         ready: list[tuple[Job, Prepared]] = []
         for row in claimed:
@@ -187,4 +192,5 @@ class Engine:
             except DATABASE_AWAY as error:
                 logger.warning("left to its lease: database away delivery=%s error=%s", job[0], error)
                 connection.close()
-            self._finish(job, None)
+            finally:
+                self._finish(job, None)

@@ -10,6 +10,7 @@ from django.db import connection
 
 from delivery import worker
 from delivery.deliver import Again
+from delivery.loop import engine as engine_module
 from delivery.loop import recording
 from delivery.loop.engine import Engine
 from delivery.loop.permits import Permits
@@ -164,3 +165,20 @@ def test_stopping_lets_what_is_under_way_end(
 
     assert states(deliveries) == {State.DELIVERED}
     assert results.qsize() == 30
+
+
+def test_a_claim_that_breaks_finishes_its_messages_and_the_next_one_works(
+    engine: Engine,
+    organization: Organization,
+    subscribe: Callable[..., Subscription],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscribe()
+    deliveries = made(organization, 3)
+    with monkeypatch.context() as broken:
+        broken.setattr(engine_module, "claim_many", lambda asked: 1 / 0)
+        results = finished(submit(engine, *deliveries), 3)
+
+    assert {type(result) for result in results} == {ZeroDivisionError}
+    assert finished(submit(engine, *deliveries), 3) == [None] * 3
+    assert states(deliveries) == {State.DELIVERED}
