@@ -79,6 +79,11 @@ class SturdyQoS(QoS):
         if len(self._acknowledged) == 1:
             hub.call_soon(self._forget_acknowledged)
 
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        """At the end of the worker: what was acknowledged since its loop stood still is not to restore."""
+        self._forget_acknowledged()
+        super().restore_unacked_once(stderr)
+
     def _forget_acknowledged(self) -> None:
         tags, self._acknowledged = self._acknowledged, []
         if tags and not self._is_gone:
