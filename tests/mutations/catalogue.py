@@ -42,7 +42,7 @@ MUTATIONS = (
     Mutation(
         promise="the fence: a worker that lost its lease cannot overwrite the next one's outcome",
         file="delivery/recorder.py",
-        old="      AND d.claim_number = %(claim_number)s\n      AND d.attempts",
+        old="      AND d.claim_number = g.claim_number\n      AND d.attempts",
         new="      AND d.attempts",
         tests="tests/integration/test_recorder.py",
     ),
@@ -77,7 +77,7 @@ MUTATIONS = (
     Mutation(
         promise="a claim takes only the attempt that the row expects",
         file="delivery/claim.py",
-        old="      AND d.attempts = %(attempt)s - 1\n",
+        old="      AND d.attempts = asked.attempt - 1\n",
         new="",
         tests="tests/integration/test_claim.py",
     ),
@@ -91,18 +91,18 @@ MUTATIONS = (
     Mutation(
         promise="a change of state and its event commit together",
         file="delivery/outbox.py",
-        old="    event.save(force_insert=True)\n",
-        new="    event.save(force_insert=True)\n    connection.commit()\n",
+        old="        insert(stories)\n",
+        new="        insert(stories)\n        connection.commit()\n",
         tests="tests/integration/test_outbox.py",
     ),
     Mutation(
         promise="no transaction is open while a socket is",
         file="delivery/deliver.py",
-        old="    result = transport.send(request)\n",
+        old="    result = transport.send(prepared.request)\n",
         new="    from django.db import transaction\n\n"
         "    with transaction.atomic():\n"
         "        connection.cursor().execute('SELECT 1')\n"
-        "        result = transport.send(request)\n",
+        "        result = transport.send(prepared.request)\n",
         tests="tests/integration/test_deliver.py",
     ),
     Mutation(
@@ -157,8 +157,8 @@ MUTATIONS = (
     Mutation(
         promise="a cancelled delivery stays cancelled when a request under way fails",
         file="delivery/recorder.py",
-        old="state = CASE WHEN d.finished_at IS NULL OR %(accepted)s THEN %(state)s ELSE d.state END,",
-        new="state = %(state)s,",
+        old="state = CASE WHEN d.finished_at IS NULL OR g.accepted THEN g.state ELSE d.state END,",
+        new="state = g.state,",
         tests="tests/integration/test_recorder.py",
     ),
     Mutation(
