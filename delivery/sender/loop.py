@@ -19,6 +19,7 @@ from delivery.sender.answers import (
     kept_headers,
     kept_text,
     milliseconds_since,
+    unanswered,
 )
 from delivery.sender.connections import Exchange
 from delivery.sender.deadline import Deadline
@@ -81,14 +82,7 @@ class LoopTransport:
             async with asyncio.timeout(request.timeout_seconds):
                 return await self._exchange(url, request, started)
         except (SendFailure, aiohttp.ClientError, OSError, ValueError) as error:
-            failure = _failure(error)
-            refused = failure.error_class is ErrorClass.ADDRESS_NOT_ALLOWED
-            return NoAnswer(
-                error_class=failure.error_class,
-                message=failure.message,
-                duration_ms=None if refused else milliseconds_since(started),
-                staff_detail=failure.staff_detail,
-            )
+            return unanswered(_failure(error), started)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -16,6 +16,7 @@ from delivery.sender.answers import (
     kept_headers,
     kept_text,
     milliseconds_since,
+    unanswered,
 )
 from delivery.sender.connections import Exchange, GuardedHTTPSPool, GuardedPool, carry_out
 from delivery.sender.deadline import Deadline, Watchdog
@@ -89,14 +90,7 @@ class Transport:
             with self._watchdog.enforce(deadline), carry_out(exchange):
                 status, headers, body = self._exchange(url, request, deadline)
         except (SendFailure, requests.RequestException, HTTPError, OSError, UnicodeError) as error:
-            failure = _failure(error, deadline)
-            refused = failure.error_class is ErrorClass.ADDRESS_NOT_ALLOWED
-            return NoAnswer(
-                error_class=failure.error_class,
-                message=failure.message,
-                duration_ms=None if refused else milliseconds_since(started),
-                staff_detail=failure.staff_detail,
-            )
+            return unanswered(_failure(error, deadline), started)
         return Answer(status_code=status, headers=headers, body=body, duration_ms=milliseconds_since(started))
 
     def close(self) -> None:
