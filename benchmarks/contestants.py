@@ -17,7 +17,6 @@ import psutil
 import psycopg2
 
 from benchmarks.figures import NAIVE, PRODUCT
-from local.applications import API_PROCESSES, API_THREADS
 from local.files import CHECKOUT
 from local.ports import free_port
 from local.service import Service
@@ -148,9 +147,9 @@ def naive(stack: Stack, concurrency: int) -> Contestant:
         "--bind",
         f"127.0.0.1:{port}",
         "--workers",
-        str(API_PROCESSES),
+        "2",
         "--threads",
-        str(API_THREADS),
+        "8",
     ]
     gunicorn += ["--keep-alive", "75", "--no-control-socket"]
     celery = ["celery", "-A", "benchmarks.naive", "worker", "--pool", "prefork", "--hostname", "naive@%h"]

@@ -15,6 +15,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from webhooks_project.arrays import array
+
 # 5 s after the first lost claim, which a crash may explain, up to 20 s before the fifth.
 SUSPECTS_SPREAD_SECONDS = 5.0
 
@@ -92,8 +94,8 @@ def claim_many(asked: Iterable[tuple[UUID, int]]) -> list[Claimed]:
     # One order for all, so that two that ask for the same rows wait instead of deadlocking.
     ordered = sorted(set(asked))
     parameters: dict[str, Any] = {
-        "ids": [id_ for id_, _ in ordered],
-        "attempts": [attempt for _, attempt in ordered],
+        "ids": array(id_ for id_, _ in ordered),
+        "attempts": array(attempt for _, attempt in ordered),
         "margin": settings.DELIVERY_LEASE_MARGIN_SECONDS,
         "timeout": settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
         "spread": SUSPECTS_SPREAD_SECONDS,

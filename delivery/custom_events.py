@@ -1,4 +1,4 @@
-"""A platform's own events, one by one or by the hundred."""
+"""A platform's own events: one, a call's batch, or those of calls that came at the same time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,21 @@ from subscriptions.models import Organization
 from webhooks_project.errors import Conflict, DomainError
 
 
+@dataclass(frozen=True, kw_only=True)
+class CustomEvent:
+    """What a platform reports of its own."""
+
+    organization: Organization
+    event_type: str
+    data: Mapping[str, Any]
+    event_id: str | None = None
+
+    @property
+    def name(self) -> outbox.EventName | None:
+        """What tells it from all others, if the platform gave it an id."""
+        return (self.organization.pk, self.event_id) if self.event_id else None
+
+
 def custom_event(
     *, organization: Organization, event_type: str, data: Mapping[str, Any], event_id: str | None
 ) -> Event:
@@ -20,20 +35,13 @@ def custom_event(
 
     Raises Conflict if that id was used for an event of another type.
     """
-    new = outbox.NewEvent(
-        organization=organization,
-        event_type=event_type,
-        occurred_at=timezone.now(),
-        data=data,
-        event_id=event_id,
-    )
+    one = CustomEvent(organization=organization, event_type=event_type, data=data, event_id=event_id)
     try:
         with transaction.atomic():
-            first = outbox.known(organization, event_id) if event_id else None
-            event = first or outbox.append(new)
+            event = _first(one) or outbox.append(_new(one))
     except IntegrityError:
         # Two calls with the same id at once: the other one was first.
-        first = outbox.known(organization, event_id) if event_id else None
+        first = _first(one)
         if first is None:
             raise
         event = first
@@ -41,62 +49,50 @@ def custom_event(
     return event
 
 
-@dataclass(frozen=True, kw_only=True)
-class CustomEvent:
-    """What a platform reports of its own."""
-
-    event_type: str
-    data: Mapping[str, Any]
-    event_id: str | None = None
-
-
-def custom_events(
-    *, organization: Organization, reported: Sequence[CustomEvent]
-) -> list[Event | DomainError]:
+def custom_events(reported: Sequence[CustomEvent]) -> list[Event | DomainError]:
     """The same for many in one transaction; in their order, each the event or why it was refused."""
     try:
         with transaction.atomic():
-            return _report_together(organization, reported)
+            return _report_together(reported)
     except IntegrityError:
         # Another call reports one of them at this very moment.
-        return [_report_alone(organization, one) for one in reported]
+        return [_report_alone(one) for one in reported]
 
 
-def _report_together(
-    organization: Organization, reported: Sequence[CustomEvent]
-) -> list[Event | DomainError]:
-    named = outbox.known_among(organization, [one.event_id for one in reported if one.event_id])
-    first = {one.event_id: one for one in reversed(reported) if one.event_id}
-    fresh = [
-        one
-        for one in reported
-        if not one.event_id or (one.event_id not in named and first[one.event_id] is one)
-    ]
-    now = timezone.now()
-    made = outbox.append_many(
-        [
-            outbox.NewEvent(
-                organization=organization,
-                event_type=one.event_type,
-                occurred_at=now,
-                data=one.data,
-                event_id=one.event_id,
-            )
-            for one in fresh
-        ]
-    )
+def _report_together(reported: Sequence[CustomEvent]) -> list[Event | DomainError]:
+    named = outbox.known_among([one.name for one in reported if one.name])
+    first = {one.name: one for one in reversed(reported)}
+    fresh = [one for one in reported if not one.name or (one.name not in named and first[one.name] is one)]
+    made = outbox.append_many([_new(one) for one in fresh])
     events = {id(one): event for one, event in zip(fresh, made, strict=True)}
-    named |= {event.event_id: event for event in made}
-    return [_told(events.get(id(one)) or named[one.event_id or ""], one) for one in reported]
+    named |= {one.name: event for one, event in zip(fresh, made, strict=True) if one.name}
+    return [_told(events.get(id(one)) or named[one.name or (0, "")], one) for one in reported]
 
 
-def _report_alone(organization: Organization, one: CustomEvent) -> Event | DomainError:
+def _report_alone(one: CustomEvent) -> Event | DomainError:
     try:
         return custom_event(
-            organization=organization, event_type=one.event_type, data=one.data, event_id=one.event_id
+            organization=one.organization,
+            event_type=one.event_type,
+            data=one.data,
+            event_id=one.event_id,
         )
     except DomainError as error:
         return error
+
+
+def _new(one: CustomEvent) -> outbox.NewEvent:
+    return outbox.NewEvent(
+        organization=one.organization,
+        event_type=one.event_type,
+        occurred_at=timezone.now(),
+        data=one.data,
+        event_id=one.event_id,
+    )
+
+
+def _first(one: CustomEvent) -> Event | None:
+    return outbox.known_among([one.name]).get(one.name) if one.name else None
 
 
 def _told(event: Event, one: CustomEvent) -> Event | DomainError:

@@ -1,6 +1,7 @@
 """The Django processes of the stack: how the API, a worker and beat are started and known to be ready."""
 
 import http.client
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from local.files import CHECKOUT
 from local.service import Service
 
 QUEUES = "deliveries.first,deliveries.retry,deliveries.replay,maintenance"
-API_PROCESSES, API_THREADS = 2, 8
+# A process uses one core at the most, and the workers and databases need theirs. Events that come at the
+# same time are stored together, if they come to the same process: more threads are better than more processes.
+API_PROCESSES, API_THREADS = max(1, (os.cpu_count() or 1) // 2), 32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,10 +21,8 @@ _lock = Lock()
 
 def valid_key(key_hash: str) -> ApiKey | None:
     """The key with its organization; None if there is none such, or it has expired or was revoked."""
-    entry = _entries.get(key_hash)
-    if entry is not None and monotonic() < entry[0]:
-        key = entry[1]
-    else:
+    key = _kept(key_hash)
+    if key is None:
         found = (
             ApiKey.objects.select_related("organization").filter(key_hash=key_hash, revoked_at=None).first()
         )
@@ -33,9 +31,22 @@ def valid_key(key_hash: str) -> ApiKey | None:
             return None
         key = found
         _remember(key)
-    if key.expires_at is not None and key.expires_at <= timezone.now():
-        return None
-    return key
+    return None if _has_expired(key) else key
+
+
+def kept_key(key_hash: str) -> ApiKey | None:
+    """The same if it was asked a moment ago, without asking the database: None says nothing of the key."""
+    key = _kept(key_hash)
+    return None if key is None or _has_expired(key) else key
+
+
+def _kept(key_hash: str) -> ApiKey | None:
+    entry = _entries.get(key_hash)
+    return entry[1] if entry is not None and monotonic() < entry[0] else None
+
+
+def _has_expired(key: ApiKey) -> bool:
+    return key.expires_at is not None and key.expires_at <= timezone.now()
 
 
 def forget(key_hash: str) -> None:

@@ -28,7 +28,7 @@ PAUSE_SECONDS = 1.0
 # Of this process, while the store is away: about 2 MB.
 OWN_BUCKETS_MAX = 10_000
 
-# What is taken is taken from all buckets or from none. Times are whole microseconds, which Lua's numbers
+# The places are taken from all buckets or from none. Times are whole microseconds, which Lua's numbers
 # hold exactly. Answers the wait and, for each bucket, how long it takes until it is full again.
 TAKE = """
 local now = tonumber(ARGV[1])
@@ -36,16 +36,17 @@ if now == 0 then
     local time = redis.call('TIME')
     now = time[1] * 1000000 + time[2]
 end
+local places = tonumber(ARGV[2])
 local wait, full_at, kept = 0, {}, redis.call('MGET', unpack(KEYS))
 for i = 1, #KEYS do
-    local interval, burst = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+    local interval, burst = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
     full_at[i] = math.max(tonumber(kept[i] or now), now)
-    wait = math.max(wait, full_at[i] + interval - interval * burst - now)
+    wait = math.max(wait, full_at[i] + interval * places - interval * burst - now)
 end
 local answer = {wait}
 for i, key in ipairs(KEYS) do
     if wait == 0 then
-        full_at[i] = full_at[i] + ARGV[2 * i]
+        full_at[i] = full_at[i] + ARGV[2 * i + 1] * places
         local milliseconds = math.ceil((full_at[i] - now) / 1000)
         redis.call('SET', key, string.format('%.0f', full_at[i]), 'PX', string.format('%.0f', milliseconds))
     end
@@ -83,8 +84,8 @@ class Verdict:
         return self.wait_seconds == 0
 
 
-def take(*buckets: Bucket) -> Verdict | None:
-    """One place in each bucket, or in none if one has none left. A rate of 0 is no limit; None: no limits."""
+def take(*buckets: Bucket, places: int = 1) -> Verdict | None:
+    """Places in each bucket, or in none if one has too few. A rate of 0 is no limit; None: no limits."""
     limited = [bucket for bucket in buckets if bucket.per_second]
     if not limited:
         return None
@@ -93,7 +94,7 @@ def take(*buckets: Bucket) -> Verdict | None:
         settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"],
         settings.RATE_LIMIT_STORE_TIMEOUT_SECONDS,
     )
-    return verdict(limited, store.take(limited))
+    return verdict(limited, store.take(limited, places=places))
 
 
 def why_unusable(url: str) -> str | None:
@@ -128,7 +129,7 @@ class OwnBuckets:
         self._full_at: dict[str, int] = {}
         self._lock = Lock()
 
-    def take(self, buckets: Sequence[Bucket], now: int) -> list[int]:
+    def take(self, buckets: Sequence[Bucket], now: int, places: int = 1) -> list[int]:
         """What the script answers, at the time `now` in microseconds."""
         with self._lock:
             self._forget_full(now)
@@ -136,12 +137,14 @@ class OwnBuckets:
             wait = max(
                 0,
                 *(
-                    full + bucket.interval - bucket.interval * bucket.burst - now
+                    full + bucket.interval * places - bucket.interval * bucket.burst - now
                     for bucket, full in zip(buckets, full_at, strict=True)
                 ),
             )
             if wait == 0:
-                full_at = [full + bucket.interval for bucket, full in zip(buckets, full_at, strict=True)]
+                full_at = [
+                    full + bucket.interval * places for bucket, full in zip(buckets, full_at, strict=True)
+                ]
                 self._full_at |= {bucket.name: full for bucket, full in zip(buckets, full_at, strict=True)}
             return [wait, *(full - now for full in full_at)]
 
@@ -169,22 +172,22 @@ class Store:
         self._lock = Lock()
         self._ask_again_at: float | None = None
 
-    def take(self, buckets: Sequence[Bucket], now: int = 0) -> list[int]:
+    def take(self, buckets: Sequence[Bucket], now: int = 0, places: int = 1) -> list[int]:
         """The script's answer; `now` is the store's own clock unless given. Never raises."""
         if self._may_ask():
             try:
-                answer = self._ask(buckets, now)
+                answer = self._ask(buckets, now, places)
             except (RedisError, OSError) as error:
                 self._away(error)
             else:
                 self._back()
                 return answer
-        return self._own.take(buckets, now or time.monotonic_ns() // 1000)
+        return self._own.take(buckets, now or time.monotonic_ns() // 1000, places)
 
-    def _ask(self, buckets: Sequence[Bucket], now: int) -> list[int]:
+    def _ask(self, buckets: Sequence[Bucket], now: int, places: int) -> list[int]:
         limits = [number for bucket in buckets for number in (bucket.interval, bucket.burst)]
         keys = [self._prefix + bucket.name for bucket in buckets]
-        answer: list[int] = self._script(keys=keys, args=[now, *limits])
+        answer: list[int] = self._script(keys=keys, args=[now, places, *limits])
         return answer
 
     def _may_ask(self) -> bool:

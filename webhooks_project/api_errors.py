@@ -58,12 +58,7 @@ def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
             headers=None if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))},
         )
     if isinstance(error, OperationalError | InterfaceError):
-        logger.error("database away: %s", str(error).strip())
-        return Response(
-            body("The database is away; try again in a moment.", "database_away"),
-            status=status.HTTP_503_SERVICE_UNAVAILABLE,
-            headers={"Retry-After": str(DATABASE_RETRY_SECONDS)},
-        )
+        return database_away(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -79,6 +74,16 @@ def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, PermissionDenied):
         response.data = body("You may not do this.", "permission_denied")
     return response
+
+
+def database_away(error: Exception) -> Response:
+    """It may be back in a moment, and whatever was asked can be asked again."""
+    logger.error("database away: %s", str(error).strip())
+    return Response(
+        body("The database is away; try again in a moment.", "database_away"),
+        status=status.HTTP_503_SERVICE_UNAVAILABLE,
+        headers={"Retry-After": str(DATABASE_RETRY_SECONDS)},
+    )
 
 
 def body(detail: str, code: str, field: str | None = None) -> dict[str, Any]:

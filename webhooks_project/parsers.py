@@ -30,24 +30,27 @@ class BoundedJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Raises BodyTooLarge (413) or ParseError (400)."""
-        limit = settings.API_BODY_MAX_BYTES
-        raw = stream.read(limit + 1)
-        if len(raw) > limit:
-            raise BodyTooLarge(f"The body may have at most {limit} bytes.")
-        try:
-            value = json.loads(
-                raw.decode("utf-8"), parse_float=_finite, parse_int=_integer, parse_constant=_no_constant
-            )
-        except UnicodeDecodeError:
-            raise ParseError("The body is not UTF-8.", code="malformed_json") from None
-        except RecursionError:
-            raise _too_deep() from None
-        except ValueError as error:
-            raise ParseError(f"The body is not valid JSON: {error}", code="malformed_json") from None
-        if depth_exceeds(value, settings.API_JSON_MAX_DEPTH):
-            raise _too_deep()
-        return value
+        return parsed(stream.read(settings.API_BODY_MAX_BYTES + 1))
+
+
+def parsed(raw: bytes) -> Any:
+    """The value of a body. Raises BodyTooLarge (413) or ParseError (400)."""
+    limit = settings.API_BODY_MAX_BYTES
+    if len(raw) > limit:
+        raise BodyTooLarge(f"The body may have at most {limit} bytes.")
+    try:
+        value = json.loads(
+            raw.decode("utf-8"), parse_float=_finite, parse_int=_integer, parse_constant=_no_constant
+        )
+    except UnicodeDecodeError:
+        raise ParseError("The body is not UTF-8.", code="malformed_json") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        raise ParseError(f"The body is not valid JSON: {error}", code="malformed_json") from None
+    if depth_exceeds(value, settings.API_JSON_MAX_DEPTH):
+        raise _too_deep()
+    return value
 
 
 def depth_exceeds(value: Any, limit: int) -> bool:

@@ -77,12 +77,11 @@ class EventViewSet(OrganizationViewSet):
         valid_ones: list[tuple[int, CustomEvent]] = []
         for place, one in enumerate(said):
             try:
-                valid_ones.append((place, CustomEvent(**shape.run_validation(one))))
+                values = shape.run_validation(one)
+                valid_ones.append((place, CustomEvent(organization=self.organization, **values)))
             except ValidationError as error:
                 results[place] = {"status": 422, "error": validation_body(error.detail)}
-        told = custom_events.custom_events(
-            organization=self.organization, reported=[event for _, event in valid_ones]
-        )
+        told = custom_events.custom_events([event for _, event in valid_ones])
         for (place, _), answer in zip(valid_ones, told, strict=True):
             results[place] = _result(answer)
         return Response({"results": results})

@@ -22,8 +22,8 @@ from celery.signals import task_postrun, task_prerun, task_success
 from django.conf import settings
 
 from delivery import worker
+from delivery.batches import Batches
 from delivery.deliver import Again
-from delivery.loop.batches import Batches
 from delivery.loop.engine import Engine
 from delivery.loop.permits import Permits
 from delivery.loop.results import at_hand

@@ -19,10 +19,10 @@ from uuid import UUID
 from django.db import connection
 
 from delivery import deliver
+from delivery.batches import Batches
 from delivery.claim import Claimed, claim_many
 from delivery.database import DATABASE_AWAY, on_live_connection
 from delivery.deliver import Again, Prepared
-from delivery.loop.batches import Batches
 from delivery.loop.permits import Permits, give_back_all, take_all
 from delivery.loop.recording import Recording
 from delivery.loop.stages import (

@@ -7,9 +7,9 @@ from uuid import UUID
 from django.db import connection
 
 from delivery import deliver, health
+from delivery.batches import Batches
 from delivery.database import DATABASE_AWAY
 from delivery.deliver import Again
-from delivery.loop.batches import Batches
 from delivery.loop.stages import BY_KEY_ONLY, Ended, Job, Judged, OwnConnection, close_connection
 from delivery.recorder import Outcome, record, record_many, while_leased
 from delivery.short_waits import ShortWaits

@@ -17,8 +17,8 @@ class RateLimitExceeded(DomainError):
     code = "rate_limit_exceeded"
 
 
-def count(caller: Caller) -> Verdict | None:
-    """One more request of the caller; None where there are no limits."""
+def count(caller: Caller, requests: int = 1) -> Verdict | None:
+    """More requests of the caller, all or none of them; None where there are no limits."""
     buckets = [
         Bucket(
             f"organization:{caller.organization.pk}",
@@ -30,7 +30,7 @@ def count(caller: Caller) -> Verdict | None:
         buckets.append(
             Bucket(f"key:{caller.key.pk}", settings.API_KEY_RATE_PER_SECOND, settings.API_KEY_BURST_REQUESTS)
         )
-    return take(*buckets)
+    return take(*buckets, places=requests)
 
 
 def headers(verdict: Verdict) -> dict[str, str]:

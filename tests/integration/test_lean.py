@@ -1,0 +1,324 @@
+"""The short way of POST /v1/events: it answers what is plain as the ordinary way would, and nothing else."""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from threading import Event as Flag
+from typing import Any, NamedTuple
+
+import pytest
+from django.core.wsgi import get_wsgi_application
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
+
+from delivery.api import ingest as ingest_module
+from delivery.api import lean
+from delivery.api.ingest import Ingest
+from delivery.models import Delivery, Event
+from delivery.queue import WakeUp
+from subscriptions import known_keys, services
+from subscriptions.models import Organization, Scope
+from tests.brokers import Broker
+from tests.factories import at_once
+from tests.integration.test_recorder import move_database_away
+
+EVENT = {"event_type": "invoice.paid", "data": {"amount": 5, "text": "caf\u00e9 \u0000 \ud800"}}
+
+
+class Answered(NamedTuple):
+    status: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    was_short: bool
+
+
+class Caller:
+    """Calls the WSGI application as gunicorn does, with an API key that was seen a moment ago."""
+
+    def __init__(self, organization: Organization, scopes: list[str]) -> None:
+        _, self.key = services.api_key_create(organization=organization, name="test", scopes=scopes)
+        self.django = get_wsgi_application()
+        self("GET", "/v1/webhooks")
+
+    def __call__(
+        self, method: str = "POST", path: str = lean.PATH, body: bytes | None = None, **environ: Any
+    ) -> Answered:
+        raw = json.dumps(EVENT).encode() if body is None else body
+        went_on: list[str] = []
+
+        def ordinary(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            went_on.append(path)
+            return self.django(environ, start_response)
+
+        told: list[Any] = []
+        answer = b"".join(
+            lean.answering_events(ordinary)(
+                {
+                    "REQUEST_METHOD": method,
+                    "PATH_INFO": path,
+                    "SERVER_NAME": "testserver",
+                    "SERVER_PORT": "80",
+                    "HTTP_HOST": "testserver",
+                    "CONTENT_TYPE": "application/json",
+                    "CONTENT_LENGTH": str(len(raw)),
+                    "HTTP_AUTHORIZATION": f"Bearer {self.key}",
+                    "wsgi.url_scheme": "http",
+                    "wsgi.input": io.BytesIO(raw),
+                }
+                | environ,
+                lambda *said: told.append(said),
+            )
+        )
+        status, headers = told[0]
+        is_json = dict(headers).get("Content-Type", "").startswith("application/json")
+        return Answered(status, dict(headers), json.loads(answer) if is_json else {}, not went_on)
+
+
+@pytest.fixture(autouse=True)
+def limits(settings: Settings, server: Broker) -> None:
+    """Keys are kept, and calls are counted in a real store."""
+    settings.API_KEY_CACHE_SECONDS = 60
+    settings.CELERY_BROKER_URL = server.url
+    settings.RATE_LIMIT_STORE_TIMEOUT_SECONDS = 1.0
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"test-{time.monotonic_ns()}:"}
+
+
+@pytest.fixture(autouse=True)
+def own_ingest(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingest]:
+    own = Ingest()
+    monkeypatch.setattr(lean, "ingest", lambda: own)
+    lean.common_headers.cache_clear()
+    yield own
+    own.stop(5.0)
+    known_keys.clear()
+
+
+@pytest.fixture
+def call(organization: Organization, wake_ups: list[WakeUp]) -> Caller:
+    return Caller(organization, [Scope.RUNS_WRITE, Scope.WEBHOOKS_READ])
+
+
+def test_the_answer_is_that_of_the_ordinary_way(call: Caller) -> None:
+    short = call()
+    ordinary = call(QUERY_STRING="a=1")
+
+    assert (short.was_short, ordinary.was_short) == (True, False)
+    assert short.status == ordinary.status == "202 Accepted"
+    assert short.body.keys() == ordinary.body.keys()
+    changing = ("X-RateLimit-Remaining", "X-RateLimit-Reset")
+    assert short.headers.keys() == ordinary.headers.keys()
+    for name in short.headers.keys() - changing:
+        assert short.headers[name] == ordinary.headers[name], name
+
+
+def test_what_is_stored_is_that_of_the_ordinary_way(
+    call: Caller, subscribe: Callable[..., Any], wake_ups: list[WakeUp]
+) -> None:
+    subscribe(events=["invoice.paid"])
+    subscribe(events=["*"])
+
+    told = [call().body, call(QUERY_STRING="a=1").body]
+
+    short, ordinary = (Event.objects.get(event_id=one["event_id"]) for one in told)
+    assert [one["subscriptions"] for one in told] == [2, 2]
+    for name in ("organization_id", "type", "source", "subject", "is_test", "recipients"):
+        assert getattr(short, name) == getattr(ordinary, name), name
+    bodies = [json.loads(bytes(event.bodies.get().body)) for event in (short, ordinary)]
+    assert bodies[0]["data"] == bodies[1]["data"] == EVENT["data"]
+    assert {wake_up.delivery_id for wake_up in wake_ups} == set(Delivery.objects.values_list("id", flat=True))
+
+
+@pytest.mark.parametrize(
+    "out_of_the_ordinary",
+    [
+        {"QUERY_STRING": "format=json"},
+        {"HTTP_IDEMPOTENCY_KEY": "once"},
+        {"HTTP_X_ORG_ID": "org_other"},
+        {"HTTP_COOKIE": "sessionid=1"},
+        {"HTTP_ACCEPT": "text/html"},
+        {"CONTENT_TYPE": "text/plain"},
+        {"CONTENT_TYPE": "application/json; charset=latin-1"},
+        {"CONTENT_LENGTH": "12"},
+        {"CONTENT_LENGTH": "1000000000"},
+        {"HTTP_HOST": "elsewhere.example"},
+        {"HTTP_AUTHORIZATION": "Bearer rhk_unknown"},
+        {"HTTP_AUTHORIZATION": "Basic eDp5"},
+        {"HTTP_AUTHORIZATION": ""},
+    ],
+    ids=str,
+)
+def test_a_call_that_is_not_plain_is_left_to_the_ordinary_way(
+    call: Caller, out_of_the_ordinary: dict[str, Any]
+) -> None:
+    assert not call(**out_of_the_ordinary).was_short
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"event_type": "invoice.paid", "data": {"a": NaN}}',
+        b'{"event_type": "invoice.paid", "data": {"a": 1e999}}',
+        b'{"event_type": "invoice.paid", "data": ' + b'{"a":' * 200 + b"1" + b"}" * 201,
+        b'{"event_type": "invoice.paid", "data": []}',
+        b'{"event_type": "invoice.paid", "data": null}',
+        b'{"event_type": "invoice.paid"}',
+        b'{"data": {}}',
+        b'{"event_type": "workflow.completed", "data": {}}',
+        b'{"event_type": "subscription.x", "data": {}}',
+        b'{"event_type": "no spaces", "data": {}}',
+        b'{"event_type": 1, "data": {}}',
+        b'{"event_type": "' + b"a" * 200 + b'", "data": {}}',
+        b'{"event_type": "invoice.paid", "data": {}, "event_id": null}',
+        b'{"event_type": "invoice.paid", "data": {}, "event_id": ""}',
+        b'{"event_type": "invoice.paid", "data": {}, "event_id": "a.b"}',
+        b'{"event_type": "invoice.paid", "data": {}, "event_id": 1}',
+        b'{"event_type": "invoice.paid", "data": {}, "more": 1}',
+    ],
+    ids=lambda body: body[:70].decode(errors="replace"),
+)
+def test_what_the_ordinary_way_refuses_it_refuses_itself_with_the_whole_body(
+    call: Caller, body: bytes
+) -> None:
+    answered = call(body=body)
+
+    assert not answered.was_short
+    assert answered.status[:3] in ("400", "422")
+    assert answered == call(body=body, QUERY_STRING="a=1")._replace(headers=answered.headers)
+    assert not Event.objects.exists()
+
+
+def test_a_key_that_was_not_seen_before_is_looked_up_the_ordinary_way(call: Caller) -> None:
+    known_keys.clear()
+
+    assert [call().was_short, call().was_short] == [False, True]
+
+
+def test_a_key_without_the_scope_is_refused_the_ordinary_way(organization: Organization) -> None:
+    answered = Caller(organization, [Scope.WEBHOOKS_READ])()
+
+    assert (answered.was_short, answered.status) == (False, "403 Forbidden")
+
+
+def test_calls_at_the_same_time_are_one_transaction(
+    call: Caller, own_ingest: Ingest, monkeypatch: pytest.MonkeyPatch, subscribe: Callable[..., Any]
+) -> None:
+    subscribe(events=["*"])
+    sizes: list[int] = []
+    statements: list[int] = []
+    gate = Flag()
+    stored = ingest_module._stored
+
+    def watched(calls: Any) -> Any:
+        sizes.append(len(calls))
+        gate.wait(5.0)
+        connection.force_debug_cursor = True
+        with CaptureQueriesContext(connection) as seen:
+            answers = stored(calls)
+        statements.append(len(seen))
+        return answers
+
+    monkeypatch.setattr(ingest_module, "_stored", watched)
+
+    put, asked = own_ingest.put, []
+
+    def counted(one: Any) -> None:
+        put(one)
+        asked.append(one)
+        if len(asked) == 6:
+            gate.set()
+
+    monkeypatch.setattr(own_ingest, "put", counted)
+
+    answered = at_once(*[call] * 6)
+
+    assert all(one.was_short for one in answered)
+    assert len({one.body["event_id"] for one in answered}) == 6
+    # Whoever came while the first was under way, which waited for all to have come.
+    assert len(sizes) <= 2
+    # BEGIN, who wants it, the rows, COMMIT: for one as for five.
+    assert set(statements) == {statements[0]}
+
+
+def test_the_same_event_id_in_calls_at_the_same_time_is_one_event(
+    call: Caller, subscribe: Callable[..., Any]
+) -> None:
+    subscribe(events=["*"])
+    body = json.dumps(EVENT | {"event_id": "order-1"}).encode()
+
+    answered = at_once(*[lambda: call(body=body)] * 5)
+
+    assert [one.body for one in answered] == [{"event_id": "order-1", "subscriptions": 1}] * 5
+    assert Delivery.objects.count() == 1
+
+
+def test_an_id_that_was_used_for_another_type_is_a_conflict(call: Caller) -> None:
+    call(body=json.dumps(EVENT | {"event_id": "order-1"}).encode())
+
+    answered = call(body=json.dumps(EVENT | {"event_id": "order-1", "event_type": "a.b"}).encode())
+
+    assert (answered.status, answered.body["code"]) == ("409 Conflict", "event_id_taken")
+
+
+def test_tenants_that_call_at_the_same_time_get_their_own(
+    organization: Organization, other_organization: Organization, wake_ups: list[WakeUp]
+) -> None:
+    callers = [Caller(one, [Scope.RUNS_WRITE]) for one in (organization, other_organization)]
+    body = json.dumps(EVENT | {"event_id": "order-1"}).encode()
+
+    answered = at_once(*[lambda caller=caller: caller(body=body) for caller in callers for _ in range(3)])
+
+    assert {one.status for one in answered} == {"202 Accepted"}
+    assert sorted(Event.objects.values_list("organization_id", "event_id")) == sorted(
+        (one.pk, "order-1") for one in (organization, other_organization)
+    )
+
+
+def test_calls_are_counted_and_refused_beyond_the_rate(call: Caller, settings: Settings) -> None:
+    settings.API_KEY_RATE_PER_SECOND, settings.API_KEY_BURST_REQUESTS = 0.01, 4
+
+    answered = [call() for _ in range(5)]
+
+    assert [one.headers["X-RateLimit-Remaining"] for one in answered] == ["3", "2", "1", "0", "0"]
+    assert [one.status[:3] for one in answered] == ["202"] * 4 + ["429"]
+    assert int(answered[-1].headers["Retry-After"]) > 90
+
+
+def test_a_database_that_is_away_is_said_at_once_and_in_the_common_shape(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        move_database_away(away)
+        answered = call()
+
+    assert answered.was_short
+    assert (answered.status, answered.headers["Retry-After"]) == ("503 Service Unavailable", "5")
+    assert answered.body["code"] == "database_away"
+
+
+def test_a_fault_in_common_work_leaves_each_call_to_the_ordinary_way(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(calls: Any) -> Any:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(ingest_module, "_stored", broken)
+
+    answered = call()
+
+    assert (answered.was_short, answered.status) == (False, "202 Accepted")
+    assert Event.objects.count() == 1
+
+
+def test_redirects_to_https_are_as_the_settings_say(call: Caller, settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    call.django = get_wsgi_application()
+
+    assert call(**dict[str, Any]({"wsgi.url_scheme": "https"})).was_short
+    assert call().status == "301 Moved Permanently"
