@@ -143,14 +143,7 @@ def naive(stack: Stack, concurrency: int) -> Contestant:
     }
     stack.manage("migrate", "--run-syncdb", "--verbosity", "0", env=env)
     gunicorn = ["gunicorn", "benchmarks.naive.wsgi:application", "--worker-class", "gthread"]
-    gunicorn += [
-        "--bind",
-        f"127.0.0.1:{port}",
-        "--workers",
-        "2",
-        "--threads",
-        "8",
-    ]
+    gunicorn += ["--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", "8"]
     gunicorn += ["--keep-alive", "75", "--no-control-socket"]
     celery = ["celery", "-A", "benchmarks.naive", "worker", "--pool", "prefork", "--hostname", "naive@%h"]
     celery += ["--concurrency", str(concurrency), "--loglevel", "WARNING", "--without-gossip"]
