@@ -23,6 +23,7 @@ from delivery.sender import Transport
 from delivery.sender.loop import LoopTransport
 from delivery.short_waits import ShortWaits
 from subscriptions.rules import target_rule
+from webhooks_project import collecting
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ def _note_message(**_: Any) -> None:
 @worker_ready.connect
 def _start_requeuer(sender: Any, **_: Any) -> None:
     global _loop, _replays
+    collecting.seldom()
     queues = sender.app.amqp.queues
     _loop = RequeueLoop(
         Presence(

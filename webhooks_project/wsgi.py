@@ -4,7 +4,7 @@ import sys
 
 from django.core.wsgi import get_wsgi_application
 
-from webhooks_project import connections
+from webhooks_project import collecting, connections
 from webhooks_project.chunked import reading_chunked_bodies
 from webhooks_project.env import choose_settings
 
@@ -17,3 +17,4 @@ _django = get_wsgi_application()
 from delivery.api.lean import answering_events  # noqa: E402 - models, which Django has to know first
 
 application = reading_chunked_bodies(answering_events(_django))
+collecting.seldom()
