@@ -36,7 +36,9 @@ WITH asked AS MATERIALIZED (
     FROM asked
     WHERE d.id = asked.id
       AND d.attempts = asked.attempt - 1
-      AND d.finished_at IS NULL
+      -- In no words of an index: on tables without statistics the planner would rather compare all rows that
+      -- are due with all that are asked for.
+      AND coalesce(d.finished_at, 'infinity') = 'infinity'
       AND d.next_attempt_at <= now()
       AND (d.lease_until IS NULL OR d.lease_until <= now())
     RETURNING d.id, d.organization_id, d.event_id, d.body_id, d.subscription_id, d.callback,

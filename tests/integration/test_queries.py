@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
@@ -13,8 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from delivery import cancel, requeue, selectors
+from delivery import cancel, claim, recorder, requeue, selectors
 from delivery.deliver import Again
+from delivery.loop.stages import BY_KEY_ONLY
 from delivery.models import Attempt, Delivery
 from delivery.replays.chunks import advance
 from delivery.replays.filter import ReplayFilter
@@ -22,9 +24,11 @@ from delivery.replays.plan import NewReplay
 from delivery.replays.services import replay_create
 from runs.states import Move
 from runs.transitions import Report, report_run
+from subscriptions.ids import uuid7
 from subscriptions.models import Organization, Subscription
 from tests.integration.test_outbox import CALLBACK, happen, running_run
 from tests.receiver import Receiver
+from webhooks_project.arrays import array
 
 Subscribe = Callable[..., Subscription]
 Attempting = Callable[..., Again | None]
@@ -144,14 +148,15 @@ FROM delivery_delivery d WHERE d.subscription_id IS NOT NULL ORDER BY d.id
 """
 
 
-def fill(organization: Organization) -> Delivery:
+def fill(organization: Organization, *, count: bool = True) -> Delivery:
     """50,000 deliveries and attempts: a small organization, number 7, among large ones."""
     event = happen(organization, CALLBACK)
     body = event.bodies.get()
     with connection.cursor() as cursor:
         cursor.execute(DELIVERIES, {"event": event.id, "body": body.id})
         cursor.execute(ATTEMPTS, {})
-        cursor.execute("ANALYZE delivery_delivery, delivery_attempt")
+        if count:
+            cursor.execute("ANALYZE delivery_delivery, delivery_attempt")
     return Delivery.objects.filter(organization_id=7)[0]
 
 
@@ -218,3 +223,24 @@ def test_a_chunk_of_a_replay_reads_a_bounded_part_of_large_tables_by_their_index
         assert "Seq Scan on delivery_delivery" not in found, found
         # The few deliveries of an event, not the many that are unfinished, decide what is skipped.
         assert "delivery_unfinished" not in found, found
+
+
+@pytest.mark.parametrize("rows", ["none", "not_counted", "counted"])
+def test_the_engine_claims_and_records_row_by_row_whatever_is_known_of_the_tables(
+    organization: Organization, rows: str
+) -> None:
+    if rows != "none":
+        fill(organization, count=rows == "counted")
+    keys = array([uuid7() for _ in range(64)])
+    asked = {"ids": keys, "attempts": array([1] * 64), "margin": 5.0, "timeout": 10.0, "spread": 5.0}
+    given = {name: array([None] * 64) for name in recorder.TYPES} | {"id": keys, "delivery_id": keys}
+
+    with connection.cursor() as cursor:
+        cursor.execute(BY_KEY_ONLY)
+    plans = [plan(claim.CLAIM, asked), plan(recorder.RECORD, given)]
+    connection.close()
+
+    for text in plans:
+        assert "delivery_delivery_pkey on delivery_delivery" in text, text
+        assert "Seq Scan" not in text
+        assert "delivery_due" not in text
