@@ -5,7 +5,6 @@ same two places: all that a name resolves to, and again where the socket is made
 """
 
 import asyncio
-import io
 import ssl
 import time
 from functools import lru_cache
@@ -31,6 +30,7 @@ from delivery.sender.loop_connections import (
     judged_socket,
     running_exchange,
 )
+from delivery.sender.loop_exchange import Exchanges
 from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
 from delivery.sender.targets import Targets
 from delivery.sender.transport import prepared_url, tls_context
@@ -38,11 +38,7 @@ from delivery.states import ErrorClass
 from subscriptions.addresses import TargetRule
 
 URLS_KEPT = 10_000
-# aiohttp warns that it would write more than this in one piece; a stream goes in several.
-LARGE_BODY_BYTES = 1024 * 1024
 IDLE_CONNECTION_SECONDS = 30.0
-READ_AHEAD_BYTES = 8 * 1024
-OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class LoopTransport:
@@ -64,8 +60,8 @@ class LoopTransport:
         )
         self._body_max_characters = body_max_characters
         self._tls = tls_context(ca_file)
-        self._session: aiohttp.ClientSession | None = None
-        self._session_since = 0.0
+        self._exchanges: Exchanges | None = None
+        self._since = 0.0
 
     async def send(self, request: OutgoingRequest) -> Answer | NoAnswer:
         """One POST; every failure on the way is a NoAnswer, not an exception."""
@@ -85,52 +81,37 @@ class LoopTransport:
             return unanswered(_failure(error), started)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._exchanges is not None:
+            await self._exchanges.close()
 
     async def _exchange(self, url: str, request: OutgoingRequest, started: float) -> Answer:
-        large = len(request.body) > LARGE_BODY_BYTES
-        response = await self._current_session().post(
+        raw = await self._current().post(
             target(url),
-            data=io.BytesIO(request.body) if large else request.body,
-            headers=request.headers,
-            allow_redirects=False,
+            request.headers,
+            request.body,
+            body_max_bytes=self._body_max_characters * UTF8_MAX_BYTES_PER_CHARACTER,
         )
-        limit = self._body_max_characters * UTF8_MAX_BYTES_PER_CHARACTER
-        raw = b""
-        complete = False
-        try:
-            # Raw bytes: nothing is decompressed, so a small answer cannot become a large one.
-            while len(raw) <= limit and (piece := await response.content.readany()):
-                raw += piece
-            complete = len(raw) <= limit
-        finally:
-            if complete:
-                response.release()
-            else:
-                response.close()  # the rest is not wanted, so the connection cannot be used again
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw.headers]
         return Answer(
-            status_code=response.status,
+            status_code=raw.status,
             headers=kept_headers(headers),
-            body=kept_text(raw, self._body_max_characters),
+            body=kept_text(raw.body, self._body_max_characters),
             duration_ms=milliseconds_since(started),
         )
 
-    def _current_session(self) -> aiohttp.ClientSession:
-        """A session keeps connections open; after a while a new one asks the names again."""
+    def _current(self) -> Exchanges:
+        """It keeps connections open; after a while a new one asks the names again."""
         now = time.monotonic()
-        if self._session is None or now - self._session_since > connections.CONNECTION_MAX_AGE_SECONDS:
-            if self._session is not None:
+        if self._exchanges is None or now - self._since > connections.CONNECTION_MAX_AGE_SECONDS:
+            if self._exchanges is not None:
                 # Requests under way keep their connections; idle ones end by themselves.
-                old, loop = self._session, asyncio.get_running_loop()
+                old, loop = self._exchanges, asyncio.get_running_loop()
                 loop.call_later(connections.CONNECTION_MAX_AGE_SECONDS, lambda: loop.create_task(old.close()))
-            self._session = self._new_session()
-            self._session_since = now
-        return self._session
+            self._exchanges, self._since = Exchanges(self._new_connector()), now
+        return self._exchanges
 
-    def _new_session(self) -> aiohttp.ClientSession:
-        connector = GuardedConnector(
+    def _new_connector(self) -> GuardedConnector:
+        return GuardedConnector(
             limit=0,
             resolver=JudgingResolver(),
             use_dns_cache=False,
@@ -138,15 +119,6 @@ class LoopTransport:
             happy_eyeballs_delay=None,
             socket_factory=judged_socket,
             ssl=self._tls,
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            skip_auto_headers=OURS,
-            timeout=aiohttp.ClientTimeout(total=None),
-            read_bufsize=READ_AHEAD_BYTES,
         )
 
 
