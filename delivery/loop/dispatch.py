@@ -6,7 +6,6 @@ retry and nobody listens to the tracer's signals it has nothing to do, and would
 delivery; then its callback is called as it would call it, so events and acknowledgements are the same.
 """
 
-import json
 import logging
 import os
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from uuid import UUID
 from weakref import ReferenceType
 
+import orjson
 from celery.concurrency.base import apply_target
 from celery.signals import task_postrun, task_prerun, task_success
 from django.conf import settings
@@ -111,7 +111,7 @@ def _listeners(signal: Any) -> list[Any]:
 def _asked(args: Any) -> tuple[UUID, int] | None:
     """The delivery and attempt that a message names; None for one that only Celery can complain about."""
     try:
-        (delivery_id, attempt), *_ = json.loads(args[3])
+        (delivery_id, attempt), *_ = orjson.loads(args[3])
         return UUID(delivery_id), int(attempt)
     except (ValueError, TypeError, AttributeError):
         return None

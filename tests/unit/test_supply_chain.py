@@ -94,7 +94,7 @@ def licenses_of(name: str) -> set[str]:
     about = metadata.metadata(name).json
     named = [text.rsplit(" :: ", 1)[-1] for text in about.get("classifier", []) if "License ::" in text]
     said = about.get("license_expression") or ";".join(named) or about["license"]
-    return {part.strip() for part in re.split(r" AND | OR |;", str(said).splitlines()[0])}
+    return {part.strip(" ()") for part in re.split(r" AND | OR |;", str(said).splitlines()[0])}
 
 
 @pytest.mark.parametrize(
