@@ -13,14 +13,16 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 
 from webhooks_project.arrays import array
+from webhooks_project.statements import Statement
 
 # 5 s after the first lost claim, which a crash may explain, up to 20 s before the fifth.
 SUSPECTS_SPREAD_SECONDS = 5.0
 
-CLAIM = """
+CLAIM = Statement(
+    "runhooks_claim",
+    """
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS asked (id, attempt)
 ), claimed AS (
@@ -53,7 +55,8 @@ FROM claimed c
 JOIN delivery_event e ON e.id = c.event_id
 JOIN delivery_eventbody b ON b.id = c.body_id
 LEFT JOIN subscriptions_subscription s ON s.id = c.subscription_id
-"""
+""",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +105,7 @@ def claim_many(asked: Iterable[tuple[UUID, int]]) -> list[Claimed]:
         "timeout": settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
         "spread": SUSPECTS_SPREAD_SECONDS,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, parameters)
-        names = [column.name for column in cursor.description]
-        return [_claimed(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+    return [_claimed(row) for row in CLAIM.run(parameters)]
 
 
 def _claimed(values: dict[str, Any]) -> Claimed:

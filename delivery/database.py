@@ -1,9 +1,13 @@
 """Living with a database that restarts: a dropped connection costs one repetition, not an error."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
+
+# Whatever the values: the statements of the hot path take arrays, and are planned to be good for all of them.
+PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan"
 
 Result = TypeVar("Result")
 
@@ -23,3 +27,18 @@ def on_live_connection(work: Callable[[], Result]) -> Result:
             raise
         connection.close()
         return work()
+
+
+@dataclass
+class OwnConnection:
+    """This thread's database connection, with settings of its own."""
+
+    settings: str
+    _seen: object = field(default=None, init=False)
+
+    def ready(self) -> None:
+        connection.ensure_connection()
+        if connection.connection is not self._seen:
+            with connection.cursor() as cursor:
+                cursor.execute(self.settings)
+            self._seen = connection.connection

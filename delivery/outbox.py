@@ -22,6 +22,7 @@ from subscriptions.ids import uuid7
 from subscriptions.models import Organization, Subscription
 from subscriptions.selectors import Recipient, recipient, recipients, still_disabled
 from webhooks_project.arrays import array
+from webhooks_project.statements import Statement
 
 EVENT_ID_PREFIX = "evt_"
 
@@ -149,14 +150,17 @@ def _freeze(new: NewEvent, event: Event, formats_needed: set[str]) -> Bodies:
     return {name: (uuid7(), formats.render(name, message)) for name in sorted(formats_needed)}
 
 
-KNOWN = """
+KNOWN = Statement(
+    "runhooks_known_events",
+    """
 SELECT e.id, asked.*, e.type, e.recipients
-FROM unnest(%s::bigint[], %s::text[]) AS asked (organization_id, event_id)
+FROM unnest(%(organizations)s::bigint[], %(event_ids)s::text[]) AS asked (organization_id, event_id)
 -- One by one from the index, whatever the statistics say.
 CROSS JOIN LATERAL (
     SELECT id, type, recipients FROM delivery_event
     WHERE organization_id = asked.organization_id AND event_id = asked.event_id LIMIT 1) AS e
-"""
+""",
+)
 
 
 def known_among(names: Sequence[EventName]) -> dict[EventName, Event]:
@@ -164,10 +168,6 @@ def known_among(names: Sequence[EventName]) -> dict[EventName, Event]:
     if not names:
         return {}
     organizations, event_ids = zip(*names, strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(KNOWN, [array(organizations), array(event_ids)])
-        found = [
-            Event(id=id_, organization_id=organization, event_id=event_id, type=type_, recipients=recipients)
-            for id_, organization, event_id, type_, recipients in cursor.fetchall()
-        ]
+    asked = {"organizations": array(organizations), "event_ids": array(event_ids)}
+    found = [Event(**row) for row in KNOWN.run(asked)]
     return {(event.organization_id, event.event_id): event for event in found}

@@ -8,16 +8,17 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
 from delivery.hold import SUBSCRIPTION_DISABLED
 from delivery.models import Event
 from webhooks_project.arrays import array
+from webhooks_project.statements import Statement
 
 # By payload format: the id of the row, and the bytes.
 Bodies = dict[str, tuple[UUID, bytes]]
 
-INSERT = """
+STORE = Statement(
+    "runhooks_store",
+    """
 WITH events AS (
     INSERT INTO delivery_event
         (id, organization_id, event_id, type, source, subject, is_test, recipients, occurred_at)
@@ -42,7 +43,8 @@ FROM unnest(%(ids)s::uuid[], %(row_bodies)s::uuid[], %(urls)s::text[], %(subscri
             %(callbacks)s::text[], %(held)s::bool[], %(row_events)s::uuid[], %(webhook_ids)s::text[],
             %(row_tests)s::bool[], %(once)s::bool[], %(row_organizations)s::bigint[])
     AS d (id, body_id, url, subscription_id, callback, held, event, webhook_id, is_test, once, organization)
-"""
+""",
+)
 
 EVENT_COLUMNS = "id organization_id event_id type source subject is_test recipients occurred_at".split()
 
@@ -90,8 +92,7 @@ def insert(stories: Sequence[Story]) -> None:
             rows,
         ),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT, parameters)
+    STORE.run(parameters)
 
 
 def _columns(names: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from delivery.database import DATABASE_AWAY
 from delivery.models import STAFF_DETAIL_MAX_CHARACTERS
 from delivery.states import ENDED, State
 from webhooks_project.arrays import array
+from webhooks_project.statements import Statement
 
 logger = logging.getLogger(__name__)
 Written = TypeVar("Written")
@@ -55,7 +56,9 @@ ON CONFLICT (id) DO NOTHING
 
 # No join of what is given with what was recorded: of 256 rows each, without an index, that would be most
 # of the work. What was not recorded is missing from the answer, and logged by a statement of its own.
-RECORD = f"""
+RECORD = Statement(
+    "runhooks_record",
+    f"""
 WITH recorded AS (
     UPDATE delivery_delivery AS d
     SET attempts = d.attempts + 1,
@@ -81,9 +84,10 @@ WITH recorded AS (
     RETURNING g.*, d.next_attempt_at, d.state = g.state AS taken
 ), logged AS ({ATTEMPTS.format(late="false", next_retry_at="next_attempt_at", source="recorded")})
 SELECT id, taken FROM recorded
-"""  # noqa: S608 - parts of this file; values are parameters
+""",  # noqa: S608 - parts of this file; values are parameters
+)
 
-LOG_LATE = ATTEMPTS.format(late="true", next_retry_at="NULL", source=GIVEN)
+LOG_LATE = Statement("runhooks_log_late", ATTEMPTS.format(late="true", next_retry_at="NULL", source=GIVEN))
 
 
 POSTPONE = """
@@ -128,12 +132,10 @@ def record_many(outcomes: Sequence[Outcome]) -> set[UUID]:
     """
     # One order for all writers, so that two batches wait for each other instead of deadlocking.
     ordered = sorted(outcomes, key=lambda outcome: outcome.claimed.id)
-    with connection.cursor() as cursor:
-        cursor.execute(RECORD, _columns(ordered))
-        taken = dict(cursor.fetchall())
-        late = [outcome for outcome in ordered if outcome.id not in taken]
-        if late:
-            cursor.execute(LOG_LATE, _columns(late))
+    taken = {row["id"]: row["taken"] for row in RECORD.run(_columns(ordered))}
+    late = [outcome for outcome in ordered if outcome.id not in taken]
+    if late:
+        LOG_LATE.run(_columns(late))
     return {id_ for id_, is_taken in taken.items() if is_taken}
 
 

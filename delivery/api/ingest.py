@@ -14,7 +14,7 @@ from django.db import connection
 
 from delivery.batches import Batches
 from delivery.custom_events import CustomEvent, custom_events
-from delivery.database import DATABASE_AWAY
+from delivery.database import DATABASE_AWAY, PLANNED_ONCE, OwnConnection
 from delivery.models import Event
 from subscriptions.api import throttling
 from subscriptions.api.authentication import Caller
@@ -53,6 +53,7 @@ class Ingest:
 
     def __init__(self) -> None:
         self._batches = Batches("ingest", self._answer_all, most=EVENTS_MAX, leave=lambda: connection.close())
+        self._connection = OwnConnection(PLANNED_ONCE)
         self._batches.start()
 
     def stop(self, seconds: float) -> None:
@@ -66,6 +67,7 @@ class Ingest:
         answers: dict[int, Answer] = {}
         try:
             drop_dead_connection()
+            self._connection.ready()
             answers = _stored(calls)
         except DATABASE_AWAY as error:
             connection.close()

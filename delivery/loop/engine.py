@@ -21,7 +21,7 @@ from django.db import connection
 from delivery import deliver
 from delivery.batches import Batches
 from delivery.claim import Claimed, claim_many
-from delivery.database import DATABASE_AWAY, on_live_connection
+from delivery.database import DATABASE_AWAY, OwnConnection, on_live_connection
 from delivery.deliver import Again, Prepared
 from delivery.loop.permits import Permits, give_back_all, take_all
 from delivery.loop.recording import Recording
@@ -31,7 +31,6 @@ from delivery.loop.stages import (
     Away,
     Ended,
     Job,
-    OwnConnection,
     close_connection,
 )
 from delivery.recorder import postpone

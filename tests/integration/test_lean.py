@@ -210,6 +210,7 @@ def test_calls_at_the_same_time_are_one_transaction(
     call: Caller, own_ingest: Ingest, monkeypatch: pytest.MonkeyPatch, subscribe: Callable[..., Any]
 ) -> None:
     subscribe(events=["*"])
+    call()  # so that the connection is there and knows its statements
     sizes: list[int] = []
     statements: list[int] = []
     gate = Flag()
