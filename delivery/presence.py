@@ -8,13 +8,15 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
 from delivery.models import Worker
+from delivery.states import Lane
 
 INTERVAL_SECONDS = 5.0
 FORGOTTEN_HOURS = 24
@@ -55,11 +57,11 @@ class Presence:
         self._host = socket.gethostname()
         self._said_at: float | None = None
 
-    def say_if_due(self) -> None:
+    def say_if_due(self) -> bool:
         """Renew the row, unless that was done a moment ago; also forgets who has long been silent."""
         now = time.monotonic()
         if self._said_at is not None and now - self._said_at < INTERVAL_SECONDS:
-            return
+            return False
         with connection.cursor() as cursor:
             cursor.execute(
                 SAY,
@@ -76,6 +78,7 @@ class Presence:
             )
             cursor.execute(FORGET, [FORGOTTEN_HOURS])
         self._said_at = now
+        return True
 
     def leave(self) -> None:
         """From now on it takes no messages."""
@@ -92,9 +95,13 @@ def seen() -> list[tuple[Worker, float]]:
 
 
 def alive_count() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM delivery_worker WHERE seen_at > now() - interval '1 second' * %s",
-            [settings.WORKER_SILENT_SECONDS],
-        )
-        return int(cursor.fetchone()[0])
+    return _alive().count()
+
+
+def sender_count() -> int:
+    """Workers that live and take deliveries: those that share the limits of requests."""
+    return _alive().filter(queues__overlap=[lane.queue for lane in Lane]).count()
+
+
+def _alive() -> QuerySet[Worker]:
+    return Worker.objects.filter(seen_at__gt=Now() - timedelta(seconds=settings.WORKER_SILENT_SECONDS))

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -16,7 +17,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from delivery.database import DATABASE_AWAY
-from delivery.presence import Presence
+from delivery.presence import Presence, sender_count
 from delivery.replays.loop import ReplayLoop
 from delivery.requeue import requeue_once
 from delivery.sender import Transport
@@ -85,8 +86,12 @@ def parts() -> Parts:
 class RequeueLoop:
     """The requeuer, on a thread of the worker: a task for it would wait behind the very backlog it mends."""
 
-    def __init__(self, presence: Presence | None = None) -> None:
+    def __init__(
+        self, presence: Presence | None = None, share_among: Callable[[int], None] = lambda workers: None
+    ) -> None:
+        """`share_among` is told how many workers there are, each time that this one says that it lives."""
         self._presence = presence
+        self._share_among = share_among
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="requeuer", daemon=True)
 
@@ -121,8 +126,8 @@ class RequeueLoop:
     def _say_present(self) -> None:
         """What goes wrong here must not keep the requeuer from its work."""
         try:
-            if self._presence is not None:
-                self._presence.say_if_due()
+            if self._presence is not None and self._presence.say_if_due():
+                self._share_among(sender_count())
         except DATABASE_AWAY:
             raise
         except Exception:
@@ -160,7 +165,9 @@ def _start_requeuer(sender: Any, **_: Any) -> None:
             lambda: list(queues.consume_from),
             sender.controller.concurrency,
             received_at=lambda: _received_at,
-        )
+        ),
+        # Celery's own pools know no such limits.
+        getattr(sender.pool, "share_among", lambda workers: None),
     )
     _loop.start()
     _replays = ReplayLoop()

@@ -206,11 +206,12 @@ def ascii_url(url: str) -> str:
 
 def same_origin(url: str, other: str) -> bool:
     """Do both have one scheme, host and port, however they are written? What is no URL has none."""
-    origin = _origin(url)
-    return origin is not None and origin == _origin(other)
+    origin = origin_of(url)
+    return origin is not None and origin == origin_of(other)
 
 
-def _origin(url: str) -> tuple[str, str, int] | None:
+def origin_of(url: str) -> str | None:
+    """The receiver that the URL names: `scheme://host:port` in one form, however it is written."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -220,7 +221,9 @@ def _origin(url: str) -> tuple[str, str, int] | None:
         name = normal_host(host) if address is None else str(address)
     except ValueError:
         return None
-    return parts.scheme, name, _PORTS_OF_SCHEMES[parts.scheme] if port is None else port
+    if address is not None and address.version == 6:
+        name = f"[{name}]"
+    return f"{parts.scheme}://{name}:{_PORTS_OF_SCHEMES[parts.scheme] if port is None else port}"
 
 
 def read_host(text: str) -> str:

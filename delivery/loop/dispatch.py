@@ -54,6 +54,7 @@ class Dispatch:
         )
         self._engine = Engine(worker.new_loop_transport, worker.parts().short_waits, permits)
         self._engine.start()
+        self.share_among = self._engine.share_among
 
     @property
     def in_flight(self) -> int:

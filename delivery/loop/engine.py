@@ -76,6 +76,10 @@ class Engine:
             self._in_flight += 1
         self._claims.put(job)
 
+    def share_among(self, workers: int) -> None:
+        """So many worker processes share the limits of requests from now on. Any thread may say so."""
+        self._loop.call_soon_threadsafe(self._permits.share_among, workers)
+
     @property
     def in_flight(self) -> int:
         return self._in_flight

@@ -1,7 +1,15 @@
-"""How many requests a receiver, and all receivers of an organization, may have open at once in this process.
+"""How many requests a receiver, and all receivers of an organization, may have open at once.
 
 A receiver that hangs holds each request until its time-out. Without a bound a few hundred of them would
 fill all places of a worker, and every other receiver would wait for them. Lives on one event loop.
+
+The limits are over all worker processes. Asking them per request would cost each a round trip, so each
+process takes its share: the limit divided by the workers that live, rounded up, at least 1. Together they
+have open at most limit + workers - 1 (128 among 3: 43 each, 129), or as many as there are workers if those
+are more than the limit. A limit shared by workers of which only some have anything to send to a receiver
+is not used up: a share is no loan. Workers are counted each 5 s: so long a new one has its share while the
+others have not given theirs up, and one that was killed keeps its share until it counts as silent (30 s).
+While the database cannot be asked the last count stays.
 """
 
 import asyncio
@@ -9,23 +17,32 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from functools import lru_cache
+
+from subscriptions.addresses import origin_of
 
 # Whoever gets no place so soon gives the delivery back: a quick receiver frees one in milliseconds.
 SOON_SECONDS = 0.5
 # A receiver that has recovered is not made to wait for what was given back before.
 AWAY_MAX_SECONDS = 30.0
+URLS_KEPT = 10_000
 
 
 @dataclass
 class Line:
-    """The places of one receiver or organization, and who waits for one."""
+    """This process's places of one receiver or organization, and who waits for one."""
 
-    places: int
+    #: over all worker processes
+    limit: int
+    workers: int = 1
     taken: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     #: when, in monotonic seconds, the last of those who were sent away may come back
     last_back: float = 0.0
+
+    @property
+    def places(self) -> int:
+        return max(1, -(-self.limit // self.workers))
 
     @property
     def is_idle(self) -> bool:
@@ -45,12 +62,20 @@ class Line:
         return False
 
     def give_back(self) -> None:
-        while self.waiting:
+        self.taken -= 1
+        self._hand_over()
+
+    def share_among(self, workers: int) -> None:
+        """More places serve those who wait at once; fewer are kept as soon as enough have come back."""
+        self.workers = workers
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self.waiting and self.taken < self.places:
             turn = self.waiting.popleft()
             if not turn.done():
+                self.taken += 1
                 turn.set_result(None)
-                return
-        self.taken -= 1
 
     def away_seconds(self, request_seconds: float) -> float:
         """When to come back: one after the other, as places come free if each request takes that long."""
@@ -66,22 +91,34 @@ class Permits:
     def __init__(self, *, per_receiver: int, per_organization: int) -> None:
         self._per_receiver = per_receiver
         self._per_organization = per_organization
+        self._workers = 1
         self._lines: dict[str | int, Line] = {}
+
+    def share_among(self, workers: int) -> None:
+        """So many worker processes live; this one is among them, even if its own row is not there."""
+        self._workers = max(1, workers)
+        for line in self._lines.values():
+            line.share_among(self._workers)
 
     def lines(self, *, url: str, organization_id: int) -> Sequence[Line]:
         """Those that a request has to pass, the narrower first."""
         if len(self._lines) > 10_000:
             self._lines = {key: line for key, line in self._lines.items() if not line.is_idle}
-        parts = urlsplit(url)
         return (
-            self._line(f"{parts.scheme}://{parts.netloc}".lower(), self._per_receiver),
+            self._line(receiver_of(url), self._per_receiver),
             self._line(organization_id, self._per_organization),
         )
 
-    def _line(self, key: str | int, places: int) -> Line:
+    def _line(self, key: str | int, limit: int) -> Line:
         if key not in self._lines:
-            self._lines[key] = Line(places)
+            self._lines[key] = Line(limit, self._workers)
         return self._lines[key]
+
+
+@lru_cache(URLS_KEPT)
+def receiver_of(url: str) -> str:
+    """Scheme, host and port; what is no URL is one receiver, to which nothing is sent."""
+    return origin_of(url) or ""
 
 
 async def take_all(lines: Sequence[Line]) -> Line | None:

@@ -28,6 +28,10 @@ class LoopPool(BasePool):
     def on_stop(self) -> None:
         self._dispatch.stop()
 
+    def share_among(self, workers: int) -> None:
+        """Each of so many worker processes takes its share of the limits of requests."""
+        self._dispatch.share_among(workers)
+
     def on_apply(
         self,
         target: Callable[..., Any],

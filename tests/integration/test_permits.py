@@ -5,6 +5,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+import pytest
+
 from delivery.loop.engine import RECEIVER_BUSY
 from delivery.loop.permits import AWAY_MAX_SECONDS, SOON_SECONDS, Line, Permits, give_back_all, take_all
 from delivery.models import Attempt, Delivery
@@ -57,7 +59,7 @@ def test_a_place_that_comes_free_soon_is_waited_for(
 
 def test_a_line_serves_in_order_and_a_place_is_handed_over() -> None:
     async def story() -> list[str]:
-        line, said = Line(places=1), []
+        line, said = Line(limit=1), []
         assert await line.take(1)
 
         async def next_one(name: str) -> None:
@@ -91,10 +93,87 @@ def test_an_organization_over_all_its_receivers_is_bounded_too() -> None:
 
 
 def test_those_sent_away_come_back_one_after_the_other_but_not_too_late() -> None:
-    line = Line(places=10)
+    line = Line(limit=10)
 
     seconds = [line.away_seconds(request_seconds=10.0) for _ in range(100)]
 
     assert seconds[0] > SOON_SECONDS
     assert 0.9 < seconds[1] - seconds[0] < 1.1
     assert max(seconds) <= AWAY_MAX_SECONDS
+
+
+def test_two_processes_share_what_a_receiver_may_have_open(
+    organization: Organization, subscribe: Callable[..., Subscription], receiver: Receiver
+) -> None:
+    receiver.hang()
+    subscribe()
+    engines = [new_engine(per_receiver=4), new_engine(per_receiver=4)]
+    waiting = []
+    for engine in engines:
+        engine.start()
+        engine.share_among(2)
+        waiting.append(submit(engine, *made(organization, 5)))
+
+    for results in waiting:
+        finished(results, 3)
+
+    assert len(receiver.at()) == 4
+    receiver.recover()
+    assert [engine.stop(10) for engine in engines] == [True, True]
+    assert len(receiver.at()) == 4
+
+
+def test_a_larger_share_serves_at_once_those_that_wait(
+    organization: Organization, subscribe: Callable[..., Subscription], receiver: Receiver
+) -> None:
+    receiver.hang()
+    subscribe()
+    engine = new_engine(per_receiver=4)
+    engine.start()
+    engine.share_among(4)
+    results = submit(engine, *made(organization, 4))
+    receiver.wait_for(1)
+
+    engine.share_among(1)
+
+    receiver.wait_for(4)
+    receiver.recover()
+    finished(results, 4)
+    assert engine.stop(10)
+
+
+def test_a_smaller_share_counts_as_soon_as_enough_places_have_come_back() -> None:
+    async def story() -> list[bool]:
+        line, taken = Line(limit=4), []
+        for _ in range(4):
+            assert await line.take(0)
+        line.share_among(2)
+        for _ in range(3):
+            line.give_back()
+            taken.append(await line.take(0.001))
+        return taken
+
+    assert asyncio.run(story()) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers", "places"), [(128, 1, 128), (128, 3, 43), (2, 5, 1), (512, 0, 512)]
+)
+def test_a_share_is_rounded_up_and_never_nothing(limit: int, workers: int, places: int) -> None:
+    permits = Permits(per_receiver=limit, per_organization=1)
+    permits.share_among(workers)
+
+    line, _ = permits.lines(url="https://hooks.example/", organization_id=1)
+
+    assert line.places == places
+
+
+def test_a_receiver_is_the_same_however_its_url_is_written() -> None:
+    permits = Permits(per_receiver=1, per_organization=1)
+    first, _ = permits.lines(url="https://Hooks.Example/a", organization_id=1)
+
+    same, _ = permits.lines(url="https://hooks.example:443/b?c", organization_id=2)
+    other, _ = permits.lines(url="http://hooks.example:443/", organization_id=1)
+
+    assert same is first
+    assert other is not first

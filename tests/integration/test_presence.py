@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -89,9 +90,11 @@ def looks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Looks:
 
 
 @contextmanager
-def running(queues: Callable[[], list[str]]) -> Iterator[None]:
+def running(
+    queues: Callable[[], list[str]], share_among: Callable[[int], None] = lambda workers: None
+) -> Iterator[None]:
     """A worker's requeuer, until the end of the block."""
-    loop = worker.RequeueLoop(Presence("worker-1@host", queues, 16))
+    loop = worker.RequeueLoop(Presence("worker-1@host", queues, 16), share_among)
     loop.start()
     try:
         yield
@@ -130,6 +133,30 @@ def test_a_worker_whose_database_was_away_says_so_again_and_requeues(looks: Look
         looks.wait(1)
 
         assert len(presence.seen()) == 1
+
+
+def test_those_who_share_the_limits_are_the_workers_that_live_and_take_deliveries() -> None:
+    for name, queues in (("a", ["deliveries.first"]), ("b", ["deliveries.retry"]), ("c", ["maintenance"])):
+        Presence(name, lambda queues=queues: queues, 16).say_if_due()  # type: ignore[misc]
+    Presence("gone", lambda: ["deliveries.first"], 16).say_if_due()
+    Worker.objects.filter(name="gone").update(seen_at=Now() - timedelta(minutes=1))
+
+    assert presence.sender_count() == 2
+
+
+def test_a_worker_is_told_how_many_share_the_limits_when_it_starts_and_when_that_changes(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "INTERVAL_SECONDS", 0.0)
+    other = Presence("worker-2@host", lambda: ["deliveries.first"], 16)
+    other.say_if_due()
+    told: SimpleQueue[int] = SimpleQueue()
+
+    with running(lambda: ["deliveries.first"], told.put):
+        assert told.get(timeout=10) == 2
+        other.leave()
+        while told.get(timeout=10) != 1:
+            pass
 
 
 def test_the_age_of_the_canary_is_by_the_database_clock(monkeypatch: pytest.MonkeyPatch) -> None:

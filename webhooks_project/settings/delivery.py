@@ -25,11 +25,12 @@ DELIVERY_TIMEOUT_MAX_SECONDS = env.number("DELIVERY_TIMEOUT_MAX_SECONDS", 60.0)
 DELIVERY_LEASE_MARGIN_SECONDS = env.number("DELIVERY_LEASE_MARGIN_SECONDS", 10.0)
 DELIVERY_RESPONSE_BODY_MAX_CHARACTERS = env.integer("DELIVERY_RESPONSE_BODY_MAX_CHARACTERS", 2048)
 DELIVERY_CONNECTIONS_PER_RECEIVER = env.integer("DELIVERY_CONNECTIONS_PER_RECEIVER", 64, at_least=1)
-# Requests that one worker process has open at once: to one receiver (scheme, host and port), and for one
-# organization. Of 512 places no receiver that hangs takes more than an eighth.
-DELIVERY_REQUESTS_PER_RECEIVER_MAX = env.integer("DELIVERY_REQUESTS_PER_RECEIVER_MAX", 64, at_least=1)
+# Requests that all worker processes together have open at once: to one receiver (scheme, host and port), and
+# for one organization; delivery/loop/permits.py has the arithmetic. 128 are 64 a second of a receiver that
+# takes 2 s, and a quarter of one process's 512 places until one that hangs is known to be slow.
+DELIVERY_REQUESTS_PER_RECEIVER_MAX = env.integer("DELIVERY_REQUESTS_PER_RECEIVER_MAX", 128, at_least=1)
 DELIVERY_REQUESTS_PER_ORGANIZATION_MAX = env.integer(
-    "DELIVERY_REQUESTS_PER_ORGANIZATION_MAX", 256, at_least=1
+    "DELIVERY_REQUESTS_PER_ORGANIZATION_MAX", 512, at_least=1
 )
 # Waits up to this long are Celery retries; longer ones are rows that the requeuer finds.
 DELIVERY_RETRY_IN_CELERY_SECONDS = env.number("DELIVERY_RETRY_IN_CELERY_SECONDS", 60.0)
