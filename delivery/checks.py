@@ -25,6 +25,7 @@ def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
         *_timeouts(),
         *_silence(),
         *_replays(),
+        *_slow_receivers(),
         *_production(),
         *_open_in_production(),
     ]
@@ -129,6 +130,29 @@ def _replays() -> list[CheckMessage]:
             id="runhooks.E008",
         )
     ]
+
+
+def _slow_receivers() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    in_a_row = settings.DELIVERY_SLOW_AFTER_TIMEOUTS * settings.DELIVERY_TIMEOUT_MAX_SECONDS
+    if in_a_row > settings.DELIVERY_SLOW_PERIOD_SECONDS:
+        found.append(
+            Error(
+                f"DELIVERY_SLOW_PERIOD_SECONDS ({settings.DELIVERY_SLOW_PERIOD_SECONDS:g}) is shorter than "
+                f"the time-outs in a row that make a receiver slow may take ({in_a_row:g} s).",
+                hint="Raise it, or lower DELIVERY_SLOW_AFTER_TIMEOUTS or DELIVERY_TIMEOUT_MAX_SECONDS.",
+                id="runhooks.E011",
+            )
+        )
+    if settings.DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX > settings.DELIVERY_REQUESTS_PER_RECEIVER_MAX:
+        found.append(
+            Error(
+                "DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX exceeds DELIVERY_REQUESTS_PER_RECEIVER_MAX.",
+                hint="Lower the first or raise the second.",
+                id="runhooks.E012",
+            )
+        )
+    return found
 
 
 def _production() -> list[CheckMessage]:

@@ -14,12 +14,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from delivery import health, hold, retry, services, signing
-from delivery.callbacks import receiver_of
+from delivery import callbacks, health, hold, retry, services, signing, slow
 from delivery.claim import Claimed, claim
 from delivery.database import on_live_connection
 from delivery.kept import mask_request_headers, mask_response_headers, without_secrets
-from delivery.recorder import Outcome, postpone, record, record_while_leased
+from delivery.recorder import Outcome, Postponed, postpone, postpone_many, record, record_while_leased
 from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
 from delivery.short_waits import ShortWaits
 from delivery.states import Lane, State
@@ -32,6 +31,8 @@ from subscriptions.snapshots import Receiver
 
 logger = logging.getLogger(__name__)
 
+# Why a delivery waits whose receiver hangs.
+RECEIVER_SLOW = "receiver_slow"
 # Until an operator has brought the key back.
 UNDECRYPTABLE_PAUSE_SECONDS = 300.0
 
@@ -70,6 +71,9 @@ def deliver(
     prepared = prepare(claimed, claimed_at=time.monotonic())
     if prepared is None:
         return None
+    if is_slow(prepared) and claimed.lane != Lane.SLOW:
+        postpone_many([put_aside(prepared, places=settings.DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX)])
+        return None
     assert not connection.in_atomic_block, "no transaction may be open while a socket is"
     result = transport.send(prepared.request)
     outcome = judge(prepared, result, short_waits)
@@ -102,9 +106,26 @@ def prepare(claimed: Claimed, *, claimed_at: float) -> Prepared | None:
     return Prepared(claimed=claimed, receiver=receiver, request=request, claimed_at=claimed_at)
 
 
+def is_slow(prepared: Prepared) -> bool:
+    """Whether its receiver hangs. A person who tests it wants to know at once whether it still does."""
+    return slow.receivers().is_slow(_slow_key(prepared)) and not prepared.claimed.is_test
+
+
+def put_aside(prepared: Prepared, *, places: int) -> Postponed:
+    """It waits in the slow lane until one of the receiver's `places` should be free."""
+    each_seconds = prepared.request.timeout_seconds / places
+    seconds = slow.receivers().away_seconds(_slow_key(prepared), each_seconds)
+    return Postponed(prepared.claimed, RECEIVER_SLOW, seconds, Lane.SLOW)
+
+
+def _slow_key(prepared: Prepared) -> slow.Key:
+    return slow.key_of(prepared.claimed.organization_id, prepared.request.url)
+
+
 def after_record(outcome: Outcome, taken: bool) -> Again | None:
     """What follows the commit of an outcome; the retry if Celery is to hold it."""
     log_attempt(outcome, taken)
+    slow.note(outcome)
     on_live_connection(lambda: health.note(outcome))
     if not taken or not outcome.in_celery or outcome.delay_seconds is None:
         return None
@@ -124,7 +145,7 @@ def database_time(claimed: Claimed, claimed_at: float) -> datetime:
 def receiver_for(claimed: Claimed) -> Receiver | None:
     """Where and how to send, or None if its subscription has been stopped since."""
     if claimed.callback is not None:
-        return receiver_of(claimed.callback, claimed.organization_id)
+        return callbacks.receiver_of(claimed.callback, claimed.organization_id)
     if claimed.subscription_id is None or claimed.subscription_version is None:
         return None
     if claimed.deleted_at is not None or not (claimed.is_active or claimed.is_test):

@@ -239,6 +239,27 @@ class Canary(models.Model):
         return f"seen {self.seen_at}"
 
 
+class SlowReceiver(models.Model):
+    """A receiver that keeps timing out: an organization's deliveries to it wait in the slow lane.
+
+    See delivery/slow.py.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    receiver = models.CharField(max_length=300, help_text="Scheme, host and port.")
+    since = models.DateTimeField(help_text="Since when its deliveries wait in the slow lane.")
+    timeouts = models.PositiveIntegerField(help_text="Time-outs in a row.")
+    last_timeout_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "receiver"], name="slowreceiver_once")]
+
+    def __str__(self) -> str:
+        return self.receiver
+
+
 class Worker(models.Model):
     """A worker process that lives, or lived: it says so itself every few seconds (delivery/presence.py)."""
 

@@ -25,6 +25,7 @@ class Lane(StrEnum):
     FIRST = "first"
     RETRY = "retry"
     REPLAY = "replay"
+    SLOW = "slow"
 
     @property
     def queue(self) -> str:

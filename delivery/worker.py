@@ -16,6 +16,7 @@ from celery.signals import task_received, worker_ready, worker_shutdown, worker_
 from django.conf import settings
 from django.db import close_old_connections, connection
 
+from delivery import slow
 from delivery.database import DATABASE_AWAY
 from delivery.presence import Presence, sender_count
 from delivery.replays.loop import ReplayLoop
@@ -111,6 +112,7 @@ class RequeueLoop:
             try:
                 close_old_connections()
                 self._say_present()
+                self._learn_of_slow_receivers()
                 published = requeue_once(thorough=look % THOROUGH_EVERY == 0)
                 if published:
                     logger.info("requeued deliveries=%d", published)
@@ -132,6 +134,15 @@ class RequeueLoop:
             raise
         except Exception:
             logger.exception("the worker could not say that it lives")
+
+    def _learn_of_slow_receivers(self) -> None:
+        """As above."""
+        try:
+            slow.receivers().sync()
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            logger.exception("what is known of slow receivers could not be shared")
 
     def _leave(self) -> None:
         try:

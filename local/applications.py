@@ -10,7 +10,7 @@ from pathlib import Path
 from local.files import CHECKOUT
 from local.service import Service
 
-QUEUES = "deliveries.first,deliveries.retry,deliveries.replay,maintenance"
+QUEUES = "deliveries.first,deliveries.retry,deliveries.replay,deliveries.slow,maintenance"
 # A process uses one core at the most, and workers and databases need theirs. Events that come at the same
 # time are stored together if they come to the same process: rather more threads than more processes.
 API_PROCESSES, API_THREADS = max(1, (os.cpu_count() or 1) // 2), 32

@@ -15,7 +15,7 @@ VIEWER, OPERATOR, ADMINISTRATOR = "viewer", "operator", "administrator"
 # Lists and metadata; bodies and secrets have permissions of their own.
 VIEWED = {
     "subscriptions": "organization apikey subscription signingsecret notice auditentry",
-    "delivery": "event eventbody delivery attempt replay canary worker",
+    "delivery": "event eventbody delivery attempt replay canary worker slowreceiver",
     "runs": "workflow workflowversion run step",
 }
 OPERATED = {

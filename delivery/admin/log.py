@@ -17,7 +17,7 @@ from delivery.admin.filters import (
     search_deliveries,
     uuid_or_none,
 )
-from delivery.models import Attempt, Canary, Delivery, Event, EventBody, Worker
+from delivery.models import Attempt, Canary, Delivery, Event, EventBody, SlowReceiver, Worker
 from subscriptions.admin.base import ReadOnlyAdmin
 from subscriptions.admin.filters import (
     CreatedFilter,
@@ -179,6 +179,16 @@ class WorkerAdmin(ReadOnlyAdmin):
     search_fields = ("name",)
     ordering = ("name",)
     fields = (*list_display, "clock_ahead_seconds")
+
+
+@admin.register(SlowReceiver)
+class SlowReceiverAdmin(ReadOnlyAdmin):
+    list_display = ("receiver", "organization", "since", "timeouts", "last_timeout_at")
+    list_select_related = ("organization",)
+    list_filter = (OrganizationFilter,)
+    search_fields = ("receiver",)
+    ordering = ("since", "id")
+    fields = list_display
 
 
 def _headers(headers: Any) -> str:

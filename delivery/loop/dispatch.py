@@ -51,6 +51,8 @@ class Dispatch:
         permits = Permits(
             per_receiver=settings.DELIVERY_REQUESTS_PER_RECEIVER_MAX,
             per_organization=settings.DELIVERY_REQUESTS_PER_ORGANIZATION_MAX,
+            per_slow_receiver=settings.DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX,
+            slow=settings.DELIVERY_REQUESTS_TO_SLOW_RECEIVERS_MAX,
         )
         self._engine = Engine(worker.new_loop_transport, worker.parts().short_waits, permits)
         self._engine.start()

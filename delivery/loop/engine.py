@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from uuid import UUID
 
 from django.db import connection
@@ -23,7 +22,7 @@ from delivery.batches import Batches
 from delivery.claim import Claimed, claim_many
 from delivery.database import DATABASE_AWAY, OwnConnection, on_live_connection
 from delivery.deliver import Again, Prepared
-from delivery.loop.permits import Permits, give_back_all, take_all
+from delivery.loop.permits import SOON_SECONDS, Permits, give_back_all, take_all
 from delivery.loop.recording import Recording
 from delivery.loop.stages import (
     BY_KEY_ONLY,
@@ -33,16 +32,18 @@ from delivery.loop.stages import (
     Job,
     close_connection,
 )
-from delivery.recorder import postpone
+from delivery.recorder import Postponed, postpone_many
 from delivery.sender import Answer, NoAnswer
 from delivery.sender.loop import LoopTransport
 from delivery.short_waits import ShortWaits
+from delivery.slow import receiver_of
 
 logger = logging.getLogger(__name__)
 
 # A claim of 64 rows takes about 3 ms: longer batches would only delay the first request.
 CLAIMS_MAX = 64
 
+AWAYS_MAX = 256
 # Why a delivery waits that was claimed and given back unsent.
 RECEIVER_BUSY = "receiver_busy"
 
@@ -59,7 +60,7 @@ class Engine:
         self._thread = threading.Thread(target=self._run_loop, name="sender-loop", daemon=True)
         self._claims = Batches("claims", self._claim, most=CLAIMS_MAX, leave=close_connection)
         self._records = Recording(short_waits, self._finish)
-        self._aways = Batches("aways", self._give_back, most=1, leave=close_connection)
+        self._aways = Batches("aways", self._give_back, most=AWAYS_MAX, leave=close_connection)
         self._claim_connection = OwnConnection(f"{BY_KEY_ONLY}; {FORGETFUL}")
         self._sending: set[asyncio.Task[None]] = set()
         self._in_flight = 0
@@ -172,10 +173,18 @@ class Engine:
 
     async def _send(self, job: Job, prepared: Prepared) -> None:
         request = prepared.request
-        lines = self._permits.lines(url=request.url, organization_id=request.organization_id)
-        full = await take_all(lines)
+        receiver, is_slow = receiver_of(request.url), deliver.is_slow(prepared)
+        lines = self._permits.lines(
+            receiver=receiver, organization_id=request.organization_id, is_slow=is_slow
+        )
+        full = await take_all(lines, 0 if is_slow else SOON_SECONDS)
         if full is not None:
-            self._aways.put(Away(job, prepared, full.away_seconds(request.timeout_seconds)))
+            if is_slow:
+                postponed = deliver.put_aside(prepared, places=lines[0].places)
+            else:
+                seconds = full.away_seconds(request.timeout_seconds)
+                postponed = Postponed(prepared.claimed, RECEIVER_BUSY, seconds)
+            self._aways.put(Away(job, postponed))
             return
         try:
             result: Answer | NoAnswer = await self._transport.send(request)
@@ -189,11 +198,11 @@ class Engine:
     # --- the thread of those that found no place
 
     def _give_back(self, aways: list[Away]) -> None:
-        for job, prepared, seconds in aways:
-            try:
-                on_live_connection(partial(postpone, prepared.claimed, RECEIVER_BUSY, seconds))
-            except DATABASE_AWAY as error:
-                logger.warning("left to its lease: database away delivery=%s error=%s", job[0], error)
-                connection.close()
-            finally:
-                self._finish(job, None)
+        try:
+            on_live_connection(lambda: postpone_many([away.postponed for away in aways]))
+        except DATABASE_AWAY as error:
+            logger.warning("left to their leases: database away deliveries=%d error=%s", len(aways), error)
+            connection.close()
+        finally:
+            for away in aways:
+                self._finish(away.job, None)

@@ -17,15 +17,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-
-from subscriptions.addresses import origin_of
 
 # Whoever gets no place so soon gives the delivery back: a quick receiver frees one in milliseconds.
 SOON_SECONDS = 0.5
 # A receiver that has recovered is not made to wait for what was given back before.
 AWAY_MAX_SECONDS = 30.0
-URLS_KEPT = 10_000
 
 
 @dataclass
@@ -53,6 +49,8 @@ class Line:
         if self.taken < self.places:
             self.taken += 1
             return True
+        if not seconds:
+            return False
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         await asyncio.wait([turn], timeout=seconds)
@@ -88,9 +86,14 @@ class Line:
 class Permits:
     """The lines of all receivers and organizations that have requests open, or had them a moment ago."""
 
-    def __init__(self, *, per_receiver: int, per_organization: int) -> None:
+    def __init__(
+        self, *, per_receiver: int, per_organization: int, per_slow_receiver: int = 2, slow: int = 64
+    ) -> None:
+        """`slow` is of this process alone: so many requests to all slow receivers together."""
         self._per_receiver = per_receiver
         self._per_organization = per_organization
+        self._per_slow_receiver = per_slow_receiver
+        self._all_slow = Line(slow)
         self._workers = 1
         self._lines: dict[str | int, Line] = {}
 
@@ -100,14 +103,15 @@ class Permits:
         for line in self._lines.values():
             line.share_among(self._workers)
 
-    def lines(self, *, url: str, organization_id: int) -> Sequence[Line]:
+    def lines(self, *, receiver: str, organization_id: int, is_slow: bool = False) -> Sequence[Line]:
         """Those that a request has to pass, the narrower first."""
         if len(self._lines) > 10_000:
             self._lines = {key: line for key, line in self._lines.items() if not line.is_idle}
-        return (
-            self._line(receiver_of(url), self._per_receiver),
-            self._line(organization_id, self._per_organization),
-        )
+        organization = self._line(organization_id, self._per_organization)
+        if is_slow:
+            line = self._line(f"slow {organization_id} {receiver}", self._per_slow_receiver)
+            return line, self._all_slow, organization
+        return self._line(receiver, self._per_receiver), organization
 
     def _line(self, key: str | int, limit: int) -> Line:
         if key not in self._lines:
@@ -115,17 +119,11 @@ class Permits:
         return self._lines[key]
 
 
-@lru_cache(URLS_KEPT)
-def receiver_of(url: str) -> str:
-    """Scheme, host and port; what is no URL is one receiver, to which nothing is sent."""
-    return origin_of(url) or ""
-
-
-async def take_all(lines: Sequence[Line]) -> Line | None:
+async def take_all(lines: Sequence[Line], seconds: float = SOON_SECONDS) -> Line | None:
     """A place in each of them, or in none: then the one that had none left."""
     held: list[Line] = []
     for line in lines:
-        if not await line.take(SOON_SECONDS):
+        if not await line.take(seconds):
             give_back_all(held)
             return line
         held.append(line)

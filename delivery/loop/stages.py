@@ -8,7 +8,7 @@ from django.db import connection
 
 from delivery.database import PLANNED_ONCE
 from delivery.deliver import Again, Prepared
-from delivery.recorder import Outcome
+from delivery.recorder import Outcome, Postponed
 from delivery.sender import Answer, NoAnswer
 
 # These connections do nothing but claim and record rows by their keys. On tables without statistics
@@ -37,11 +37,10 @@ class Ended(NamedTuple):
 
 
 class Away(NamedTuple):
-    """A delivery that found no place; it comes back after so many seconds."""
+    """A delivery that found no place, and when it comes back."""
 
     job: Job
-    prepared: Prepared
-    seconds: float
+    postponed: Postponed
 
 
 class Judged(NamedTuple):

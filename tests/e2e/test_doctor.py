@@ -13,7 +13,7 @@ from local.stack import Stack
 from tests.e2e.conftest import eventually
 
 WORKERS = ("worker-1", "worker-2")
-QUEUES = ("deliveries.first", "deliveries.retry", "deliveries.replay", "maintenance")
+QUEUES = ("deliveries.first", "deliveries.retry", "deliveries.replay", "deliveries.slow", "maintenance")
 
 
 def doctor(stack: Stack, **env: str) -> tuple[int, dict[str, Any]]:

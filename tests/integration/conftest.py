@@ -13,7 +13,7 @@ from django.test import Client
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
-from delivery import health, queue
+from delivery import health, queue, slow
 from delivery.deliver import Again, deliver
 from delivery.models import Delivery
 from delivery.queue import WakeUp
@@ -79,6 +79,12 @@ def wake_ups(monkeypatch: pytest.MonkeyPatch) -> CollectedWakeUps:
 def no_recent_successes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test is a new worker process, which has seen no receiver accept anything."""
     monkeypatch.setattr(health, "_successes", health.RecentSuccesses())
+
+
+@pytest.fixture(autouse=True)
+def no_slow_receivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one time out."""
+    monkeypatch.setattr(slow, "_receivers", slow.SlowReceivers())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from delivery import slow_rows
 from delivery.canary import mark_seen
 from delivery.custom_events import custom_event
 from delivery.models import Delivery, Event
@@ -73,6 +74,7 @@ def a_run(api: APIClient, subscribe: Subscribe, attempt: Callable[..., Any]) -> 
     assert api.post("/v1/replays", {"states": ["exhausted"]}).status_code == 202
     notices.add(Organization.objects.get(), subject="A webhook was disabled", text="Your webhook …")
     Presence("worker-1@host", lambda: ["deliveries.first"], 8).say_if_due()
+    slow_rows.exchange({(Organization.objects.get().pk, "https://hangs.example:443"): 3}, set())
     # A lone surrogate: JSON can say it, a page cannot.
     Run.objects.update(input={"text": "\ud800<b>"})
     return run
@@ -97,7 +99,7 @@ def test_what_people_make_has_a_form_to_add_it(admin_client: Client, name: str) 
     "name",
     [
         *("event", "eventbody", "delivery", "attempt", "replay", "canary", "worker", "run", "step"),
-        "signingsecret",
+        *("signingsecret", "slowreceiver"),
     ],
 )
 def test_records_cannot_be_written(admin_client: Client, a_run: str, name: str) -> None:

@@ -24,6 +24,7 @@ ANSWERED = {
     "delivery.event": "is_test =organization =type",
     "delivery.eventbody": "payload_format",
     "delivery.replay": "=organization state",
+    "delivery.slowreceiver": "=organization",
     "runs.run": "=organization status =workflow",
     "runs.step": "run__id__exact status",
     "runs.workflow": "dialect =organization",

@@ -38,6 +38,7 @@ PAGES = {
     "delivery_eventbody": RECORD,
     "delivery_replay": f"{RECORD} start:o",
     "delivery_worker": RECORD,
+    "delivery_slowreceiver": RECORD,
     "runs_run": RECORD,
     "runs_step": RECORD,
     "runs_workflow": f"{RECORD} webhook_version:v",

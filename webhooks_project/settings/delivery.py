@@ -32,6 +32,20 @@ DELIVERY_REQUESTS_PER_RECEIVER_MAX = env.integer("DELIVERY_REQUESTS_PER_RECEIVER
 DELIVERY_REQUESTS_PER_ORGANIZATION_MAX = env.integer(
     "DELIVERY_REQUESTS_PER_ORGANIZATION_MAX", 512, at_least=1
 )
+# A receiver that times out so often in a row within the period is slow: its deliveries get few places and
+# wait in a lane of their own. Without a time-out for a whole period it is so no longer.
+DELIVERY_SLOW_AFTER_TIMEOUTS = env.integer("DELIVERY_SLOW_AFTER_TIMEOUTS", 3, at_least=1)
+DELIVERY_SLOW_PERIOD_SECONDS = env.number("DELIVERY_SLOW_PERIOD_SECONDS", 600.0, at_least=1.0)
+# Requests open to one slow receiver over all worker processes, and to all of them in one process: an eighth
+# of its 512 places, however many receivers hang.
+DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX = env.integer(
+    "DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX", 2, at_least=1
+)
+DELIVERY_REQUESTS_TO_SLOW_RECEIVERS_MAX = env.integer(
+    "DELIVERY_REQUESTS_TO_SLOW_RECEIVERS_MAX", 64, at_least=1
+)
+# What waits for a slow receiver looks again after so long at the latest: 100,000 rows are 56 a second.
+DELIVERY_SLOW_AWAY_MAX_SECONDS = env.number("DELIVERY_SLOW_AWAY_MAX_SECONDS", 1800.0, at_least=1.0)
 # Waits up to this long are Celery retries; longer ones are rows that the requeuer finds.
 DELIVERY_RETRY_IN_CELERY_SECONDS = env.number("DELIVERY_RETRY_IN_CELERY_SECONDS", 60.0)
 # A waiting Celery task holds about 11 KB in a worker: 1,000 are 11 MB.

@@ -40,7 +40,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_QUEUES = tuple(
     Queue(name, Exchange(name, type="direct"), routing_key=name)
-    for name in ("deliveries.first", "deliveries.retry", "deliveries.replay", "maintenance")
+    for name in (
+        *("deliveries.first", "deliveries.retry", "deliveries.replay", "deliveries.slow"),
+        "maintenance",
+    )
 )
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
