@@ -43,7 +43,6 @@ class Again:
 
     attempt: int
     delay_seconds: float
-    lane: Lane
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +128,7 @@ def after_record(outcome: Outcome, taken: bool) -> Again | None:
     on_live_connection(lambda: health.note(outcome))
     if not taken or not outcome.in_celery or outcome.delay_seconds is None:
         return None
-    lane = Lane.REPLAY if outcome.claimed.lane == Lane.REPLAY else Lane.RETRY
-    return Again(attempt=outcome.claimed.attempt + 1, delay_seconds=outcome.delay_seconds, lane=lane)
+    return Again(attempt=outcome.claimed.attempt + 1, delay_seconds=outcome.delay_seconds)
 
 
 def database_time(claimed: Claimed, claimed_at: float) -> datetime:
@@ -197,7 +195,10 @@ def judge(prepared: Prepared, result: Answer | NoAnswer, short_waits: ShortWaits
         state=state,
         reason=reason,
         delay_seconds=delay,
-        in_celery=delay is not None and short_waits.take(delay, now=time.monotonic()),
+        # A replay waits as a row: while it waited in a worker it would fill the share of the background.
+        in_celery=delay is not None
+        and claimed.lane != Lane.REPLAY
+        and short_waits.take(delay, now=time.monotonic()),
         accepted=accepted,
         status_code=answered.status_code if answered else None,
         error_class=_error_class(result),

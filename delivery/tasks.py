@@ -15,6 +15,7 @@ from delivery.database import DATABASE_AWAY, on_live_connection
 from delivery.deliver import Again
 from delivery.deliver import deliver as deliver_once
 from delivery.loop import results
+from delivery.states import Lane
 from subscriptions import idempotency, notices
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def deliver(self: "Task[Any, Any]", delivery_id: str, attempt: int) -> None:
         self.retry(
             args=(delivery_id, again.attempt),
             countdown=again.delay_seconds,
-            queue=again.lane.queue,
+            queue=Lane.RETRY.queue,
             throw=False,
         )
     except Reject as error:

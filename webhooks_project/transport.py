@@ -5,6 +5,10 @@ its publishing), about a millisecond of CPU in all. Here they are shared by what
 BLMPOP takes up to BATCH_MAX messages (Valkey, or Redis 7 and newer), one pipeline notes them, one
 acknowledges those that ended together, and one push carries all that a publisher has gathered. The
 keys and their contents are those of the stock transport, so both can work on one broker.
+
+Queues that `background_queues` names never delay the others: they are asked for messages after all
+others, and only while what was taken of them and is not done fills less than a quarter of the
+worker. The others take turns, and each 32nd time the background comes first, so nobody starves.
 """
 
 import json
@@ -21,6 +25,11 @@ from kombu.transport.redis import Channel, QoS, Transport
 
 # A message has about 800 bytes. More at once would keep them from other workers that are idle.
 BATCH_MAX = 64
+# Of the messages that a worker may have in hand, and where there is no bound on them.
+BACKGROUND_SHARE, BACKGROUND_MAX = 4, 128
+# While the background has its share, a look at it is due so soon again: 1,280 messages a second.
+BACKGROUND_PAUSE_SECONDS = 0.05
+BACKGROUND_TURN = 32
 
 
 class SturdyQoS(QoS):
@@ -38,17 +47,27 @@ class SturdyQoS(QoS):
         super().__init__(*args, **kwargs)
         self._noted: set[str] = set()
         self._acknowledged: list[str] = []
+        #: messages of background queues that are not done, by delivery tag
+        self._background: set[str] = set()
 
     @property
     def _is_gone(self) -> bool:
         connection: Any = self.channel.connection
         return connection is None or connection.client is None
 
+    def background_room(self) -> int:
+        """How many messages of background queues may be taken now: a whole batch of them or none."""
+        places = self.prefetch_count // BACKGROUND_SHARE if self.prefetch_count else BACKGROUND_MAX
+        most = max(1, min(places, BACKGROUND_MAX))
+        batch = min(BATCH_MAX, max(1, most // 2))
+        return batch if len(self._background) + batch <= most else 0
+
     def restore_unacked(self, client: Any = None) -> None:
+        self._background.clear()
         if not self._is_gone:
             super().restore_unacked(client)
 
-    def note(self, messages: Sequence[tuple[dict[str, Any], bytes]]) -> None:
+    def note(self, messages: Sequence[tuple[dict[str, Any], bytes]], *, in_background: bool) -> None:
         """Write down at the broker that these, given with their text, are about to be delivered."""
         now = time()
         taken_at, texts = {}, {}
@@ -60,6 +79,8 @@ class SturdyQoS(QoS):
         pipe = self.channel.own_client.pipeline()
         pipe.zadd(self.unacked_index_key, taken_at).hset(self.unacked_key, mapping=texts).execute()
         self._noted.update(texts)
+        if in_background:
+            self._background.update(texts)
 
     def append(self, message: Any, delivery_tag: str) -> None:
         if delivery_tag in self._noted:
@@ -70,6 +91,7 @@ class SturdyQoS(QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """Celery acknowledges on its event loop: those of one round of it go to the broker in one piece."""
+        self._background.discard(delivery_tag)
         hub = get_event_loop()
         if self._is_gone or hub is None:
             if not self._is_gone:
@@ -93,6 +115,7 @@ class SturdyQoS(QoS):
             pipe.execute()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        self._background.discard(delivery_tag)
         if not self._is_gone:
             super().reject(delivery_tag, requeue)
 
@@ -116,6 +139,8 @@ class SturdyChannel(Channel):
 
     QoS = SturdyQoS
     Message = PlainMessage
+    from_transport_options = (*Channel.from_transport_options, "background_queues")
+    background_queues: Sequence[str] = ()
     # Parts of kombu's channel that its type stubs leave out.
     _queue_cycle: Any
     _q_for_pri: Callable[[str, int], str]
@@ -128,6 +153,7 @@ class SturdyChannel(Channel):
         self._acknowledged_queues: set[str] = set()
         self._captured: list[dict[str, Any]] | None = None
         self._own_client: Any = None
+        self._asked = 0
         super().__init__(*args, **kwargs)
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
@@ -136,7 +162,7 @@ class SturdyChannel(Channel):
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        queues = self._queue_cycle.consume(len(self.active_queues))
+        queues, most, seconds = self._to_ask(timeout)
         if not queues:
             return
         keys = [
@@ -145,11 +171,26 @@ class SturdyChannel(Channel):
             for queue in queues
         ]
         # None where there is no bound; never 0, for this is asked only while there is room.
-        count = min(BATCH_MAX, self.qos.can_consume_max_estimate() or BATCH_MAX)
+        count = min(most, self.qos.can_consume_max_estimate() or most)
         self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
-        seconds = timeout or self.brpop_timeout or 0
         self.client.connection.send_command("BLMPOP", seconds, len(keys), *keys, "RIGHT", "COUNT", count)
+
+    def _to_ask(self, timeout: float | None) -> tuple[Sequence[str], int, float]:
+        """The queues in the order in which they are asked, for how many messages, how long."""
+        seconds = timeout or self.brpop_timeout or 0
+        queues: list[str] = self._queue_cycle.consume(len(self.active_queues))
+        background = [queue for queue in queues if queue in self.background_queues]
+        others = [queue for queue in queues if queue not in self.background_queues]
+        if not background or not others:
+            return queues, BATCH_MAX, seconds
+        room = self.qos.background_room()
+        if not room:
+            return others, BATCH_MAX, BACKGROUND_PAUSE_SECONDS
+        self._asked += 1
+        if self._asked % BACKGROUND_TURN == 0:
+            return background + others, room, seconds
+        return others + background, room, seconds
 
     def _brpop_read(self, **options: Any) -> bool:
         try:
@@ -166,7 +207,7 @@ class SturdyChannel(Channel):
             self._queue_cycle.rotate(queue)
             messages = [(orjson.loads(text), text) for text in texts]
             if queue in self._acknowledged_queues:
-                self.qos.note(messages)
+                self.qos.note(messages, in_background=queue in self.background_queues)
             for message, _ in messages:
                 self.connection._deliver(message, queue)
             return True

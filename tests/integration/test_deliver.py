@@ -112,7 +112,7 @@ def test_a_short_wait_is_celerys_and_a_long_one_the_rows(here: Here) -> None:
     long = here.attempt(delivery, 2)
 
     delivery.refresh_from_db()
-    assert short == Again(attempt=2, delay_seconds=7.0, lane=Lane.RETRY)
+    assert short == Again(attempt=2, delay_seconds=7.0)
     assert long is None
     assert (delivery.state, delivery.lane, delivery.attempts) == (State.WAITING, Lane.RETRY, 2)
     assert delivery.next_attempt_at is not None
@@ -381,3 +381,14 @@ def test_a_connection_that_was_cut_costs_no_attempt(here: Here) -> None:
 
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts, len(here.receiver.requests)) == (State.DELIVERED, 1, 1)
+
+
+def test_a_replay_waits_as_a_row_however_short(here: Here) -> None:
+    here.receiver.reply(503)
+    delivery = here.delivery(retry_schedule=[7.0])
+    Delivery.objects.update(lane=Lane.REPLAY)
+
+    assert here.attempt(delivery) is None
+
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.lane, delivery.nudged_at) == (State.WAITING, Lane.REPLAY, None)

@@ -18,6 +18,8 @@ BROKER_SOCKET_TIMEOUT_SECONDS = env.number("BROKER_SOCKET_TIMEOUT_SECONDS", 2.0)
 BROKER_VISIBILITY_TIMEOUT_SECONDS = env.integer("BROKER_VISIBILITY_TIMEOUT_SECONDS", 600, at_least=30)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": BROKER_VISIBILITY_TIMEOUT_SECONDS,
+    # They never delay the others: webhooks_project/transport.py.
+    "background_queues": ("deliveries.replay", "deliveries.slow"),
     "global_keyprefix": env.text("BROKER_KEY_PREFIX", "runhooks:"),
     # Without these a publish to a half-dead broker blocks for ever (kombu sets no time limit).
     "socket_timeout": BROKER_SOCKET_TIMEOUT_SECONDS,
