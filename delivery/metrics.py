@@ -37,6 +37,8 @@ class Rows(Collector):
         yield _by("lane", "due_oldest_seconds", "How long the oldest of them has been due.", oldest)
         yield _by("reason", "held_deliveries", "Wait for a person, up to 10,000.", rows.held_by_reason())
         yield _one("stuck_deliveries", "Woken up in vain, or left by a worker.", rows.stuck_count())
+        yield _one("slow_receivers", "Keep timing out, for an organization.", rows.slow_count())
+        yield _one("put_aside_deliveries", "Wait in the slow lane, up to 10,000.", rows.put_aside_count())
         yield _one("disabled_subscriptions", "By the service: gone, or failing.", rows.disabled_count())
         seen = presence.seen()
         silent = {worker.name: seconds for worker, seconds in seen}

@@ -1,11 +1,15 @@
 """What only this app can add to the subscriptions' pages: their deliveries and the test event."""
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.timezone import localtime
 
-from delivery import hold, services
+from delivery import hold, services, slow
+from delivery.models import SlowReceiver
 from subscriptions.admin import subscriptions as base
 from subscriptions.admin.base import ACTION_MESSAGES_MAX, asking_action
 from subscriptions.models import Subscription
@@ -17,7 +21,31 @@ admin.site.unregister(Subscription)
 class SubscriptionAdmin(base.SubscriptionAdmin):
     actions = (*base.SubscriptionAdmin.actions, "send_test", "recover_held")
     page_actions = (*base.SubscriptionAdmin.page_actions, "send_test", "recover_held")
-    FIXED_FIELDS = (*base.SubscriptionAdmin.FIXED_FIELDS, "deliveries")
+    FIXED_FIELDS = (*base.SubscriptionAdmin.FIXED_FIELDS, "deliveries", "receiver", "limits")
+
+    @admin.display(description="receiver")
+    def receiver(self, subscription: Subscription) -> str:
+        """Who has to know why deliveries wait looks here."""
+        key = slow.key_of(subscription.organization_id, subscription.url)
+        found = SlowReceiver.objects.filter(organization_id=key[0], receiver=key[1]).first()
+        if found is None:
+            return f"{key[1]}: not in the slow lane"
+        since, last = (
+            date_format(localtime(at), "DATETIME_FORMAT") for at in (found.since, found.last_timeout_at)
+        )
+        return (
+            f"{found.receiver}: in the slow lane since {since}, after {found.timeouts} time-outs in a row, "
+            f"the last one at {last}"
+        )
+
+    @admin.display(description="limits")
+    def limits(self, subscription: Subscription) -> str:
+        return (
+            "Requests at once, over all workers: "
+            f"{settings.DELIVERY_REQUESTS_PER_RECEIVER_MAX} to its receiver "
+            f"({settings.DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX} while that is in the slow lane), "
+            f"{settings.DELIVERY_REQUESTS_PER_ORGANIZATION_MAX} of its organization"
+        )
 
     @admin.display(description="deliveries")
     def deliveries(self, subscription: Subscription) -> str:

@@ -12,6 +12,7 @@ from django.db import connection
 
 from delivery.doctor.finding import Finding, error, ok, span, warning
 from delivery.hold import WORKER_LOST
+from delivery.models import Delivery, SlowReceiver
 from delivery.states import Lane
 from subscriptions import encrypted
 from subscriptions.models import Notice, Subscription
@@ -25,6 +26,7 @@ NUDGES_IN_VAIN = 10
 LEASE_OVER_SECONDS = 1_800
 NOTICE_TRIES_IN_VAIN = 3
 SECRETS_TRIED = 25
+NAMED_MAX = 5
 
 LATE = """
 SELECT lane.name, late.rows, late.seconds
@@ -146,6 +148,31 @@ def held() -> Iterator[Finding]:
         yield ok("deliveries.parked", "none is parked")
 
 
+def slow_count() -> int:
+    """Slow receivers, of all organizations."""
+    return SlowReceiver.objects.all()[:COUNTED_MAX].count()
+
+
+def put_aside_count() -> int:
+    """Deliveries that wait in the slow lane, due or not; up to COUNTED_MAX."""
+    return Delivery.objects.filter(finished_at=None, lane=Lane.SLOW)[:COUNTED_MAX].count()
+
+
+def slow() -> Iterator[Finding]:
+    rows = slow_count()
+    if not rows:
+        yield ok("receivers.slow", "no receiver is slow")
+        return
+    names = list(SlowReceiver.objects.order_by("since").values_list("receiver", flat=True)[:NAMED_MAX])
+    more = ", …" if rows > len(names) else ""
+    yield warning(
+        "receivers.slow",
+        f"{counted(rows, 'receiver keeps', 'receivers keep')} timing out: {', '.join(names)}{more}; "
+        f"{counted(put_aside_count(), 'delivery waits', 'deliveries wait')} for them",
+        "Their owners have to mend them; they come back by themselves. The admin says since when.",
+    )
+
+
 def disabled_count() -> int:
     return Subscription.objects.filter(disabled_at__isnull=False, deleted_at=None)[:COUNTED_MAX].count()
 
@@ -225,6 +252,7 @@ CHECKS: Mapping[str, Callable[[], Iterator[Finding]]] = {
     "due": late,
     "deliveries.stuck": stuck,
     "deliveries.held": held,
+    "receivers.slow": slow,
     "subscriptions.disabled": disabled,
     "notices.unsent": notices,
     "secrets.decryptable": secrets,

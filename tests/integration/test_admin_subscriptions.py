@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from delivery import slow_rows
 from delivery.custom_events import custom_event
 from delivery.models import Delivery
 from delivery.states import State
@@ -245,3 +246,20 @@ def test_signing_secrets_are_listed_without_the_secret(admin_client: Client, sub
             assert not SECRET.search(text)
             assert "caller-text" not in text
             assert secret.encrypted_secret not in text
+
+
+def test_the_page_says_whether_its_receiver_is_slow_and_which_limits_count(
+    admin_client: Client, subscribe: Subscribe
+) -> None:
+    subscription = subscribe(url="http://127.0.0.1:9000/hook")
+    page = f"{SUBSCRIPTIONS}{subscription.pk}/change/"
+    receiver = "http://127.0.0.1:9000"
+    before = admin_client.get(page).content.decode()
+
+    slow_rows.exchange({(subscription.organization_id, receiver): 7}, set())
+    after = admin_client.get(page).content.decode()
+
+    assert f"{receiver}: not in the slow lane" in before
+    assert f"{receiver}: in the slow lane since" in after
+    assert "after 7 time-outs in a row" in after
+    assert "128 to its receiver (2 while that is in the slow lane), 512 of its organization" in after

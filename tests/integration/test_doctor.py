@@ -18,13 +18,14 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from delivery import slow_rows
 from delivery.broker import queue_names
 from delivery.canary import mark_seen
 from delivery.doctor import rows
 from delivery.hold import WORKER_LOST
 from delivery.models import Canary, Delivery, Worker
 from delivery.presence import Presence
-from delivery.states import State
+from delivery.states import Lane, State
 from subscriptions.models import Notice, Organization, Subscription
 from tests.brokers import Broker, pointed_at
 from tests.integration.test_health import database_at
@@ -300,6 +301,16 @@ def test_a_subscription_that_the_service_disabled_is_a_warning(healthy: Broker, 
     Subscription.objects.update(disabled_at=Now(), disabled_reason="gone")
 
     assert problems() == {"subscriptions.disabled": "warning"}
+
+
+def test_a_receiver_that_is_slow_is_a_warning_that_names_it(healthy: Broker, waiting: Delivery) -> None:
+    slow_rows.exchange({(waiting.organization_id, "https://hangs.example:443"): 3}, set())
+    Delivery.objects.update(lane=Lane.SLOW)
+
+    found = findings()["receivers.slow"]
+
+    assert found["level"] == "warning"
+    assert "1 receiver keeps timing out: https://hangs.example:443; 1 delivery waits" in found["what"]
 
 
 def test_a_notice_that_cannot_be_sent_is_a_warning(

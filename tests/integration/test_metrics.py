@@ -1,14 +1,16 @@
 """/metrics: what stands in the rows, for Prometheus."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from delivery import metrics, queue
+from delivery import metrics, queue, slow_rows
 from delivery.canary import mark_seen
 from delivery.models import Delivery
 from delivery.presence import Presence
@@ -19,6 +21,7 @@ from tests.integration.test_outbox import happen
 from tests.integration.test_recorder import move_database_away
 from tests.integration.test_sender import closed_port
 
+HOUR = timedelta(hours=1)
 TOKEN = {"HTTP_AUTHORIZATION": "Bearer sesame"}
 
 
@@ -44,6 +47,9 @@ def test_it_counts_what_waits_and_who_works(
     held = happen(organization).deliveries.get()
     Delivery.objects.filter(pk=held.pk).update(state="held", reason="gone", next_attempt_at=None)
     Subscription.objects.update(disabled_at=timezone.now(), disabled_reason="gone")
+    put_aside = happen(organization).deliveries.get()
+    Delivery.objects.filter(pk=put_aside.pk).update(lane=Lane.SLOW, next_attempt_at=Now() + HOUR)
+    slow_rows.exchange({(organization.pk, "https://hangs.example:443"): 3}, set())
     mark_seen()
     Presence("worker-1@host", lambda: ["deliveries.first"], 8).say_if_due()
 
@@ -55,6 +61,7 @@ def test_it_counts_what_waits_and_who_works(
     assert found["runhooks_due_oldest_seconds", "first"] >= 0
     assert found["runhooks_held_deliveries", "gone"] == 1
     assert found["runhooks_disabled_subscriptions",] == 1
+    assert (found["runhooks_slow_receivers",], found["runhooks_put_aside_deliveries",]) == (1, 1)
     assert found["runhooks_stuck_deliveries",] == 0
     assert found["runhooks_workers_alive",] == 1
     assert found["runhooks_worker_idle_seconds", "worker-1@host"] < 5
