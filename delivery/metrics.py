@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from django.conf import settings
 from django.db import connection
 from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from delivery import presence
@@ -17,6 +17,7 @@ from delivery.broker import BrokerAway, ask
 from delivery.canary import age_seconds
 from delivery.doctor import rows
 from delivery.doctor.bounded import Question
+from delivery.models import Worker
 
 BROKER_MAX_SECONDS = 3.0
 DATABASE_MAX_SECONDS = 5.0
@@ -45,6 +46,7 @@ class Rows(Collector):
         yield _by("worker", "worker_silent_seconds", "Since the worker last said that it lives.", silent)
         idle = {worker.name: worker.idle_seconds for worker, _ in seen}
         yield _by("worker", "worker_idle_seconds", "Since the worker last received a message.", idle)
+        yield from _load([worker for worker, _ in seen])
         yield _one("workers_alive", "Workers that say so.", presence.alive_count())
         if (age := age_seconds()) is not None:
             yield _one("canary_age_seconds", "Since a worker last carried out what beat sends.", age)
@@ -61,6 +63,18 @@ class Broker(Collector):
             return
         yield _one("broker_up", "Does the broker answer?", 1)
         yield _by("queue", "waiting_messages", "Messages in the broker's queues.", facts.waiting)
+
+
+def _load(workers: Iterable[Worker]) -> Iterator[Metric]:
+    """Of those that say: Celery's own pools do not."""
+    under_way = {worker.name: worker.under_way for worker in workers if worker.under_way is not None}
+    yield _by("worker", "worker_deliveries_under_way", "From message to commit.", under_way)
+    text, labels = "Given back unsent since the worker started.", ["worker", "reason"]
+    given_back = CounterMetricFamily("runhooks_worker_given_back", text, labels=labels)
+    for worker in workers:
+        for reason, number in (worker.given_back or {}).items():
+            given_back.add_metric([worker.name, reason], number)
+    yield given_back
 
 
 def _one(name: str, text: str, value: float) -> Metric:

@@ -270,6 +270,8 @@ class Worker(models.Model):
     concurrency = models.PositiveIntegerField()
     clock_ahead_seconds = models.FloatField(help_text="Its host's clock against the database's.")
     idle_seconds = models.FloatField(help_text="Since it last received a message, when it was seen.")
+    under_way = models.PositiveIntegerField(null=True, help_text="Deliveries from message to commit.")
+    given_back = models.JSONField(null=True, help_text="Unsent since it started, by reason.")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 

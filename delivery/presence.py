@@ -4,11 +4,13 @@ Asking them over the broker (`celery inspect`) takes seconds and fails just when
 rows can be read while the broker is away, and show which worker fell silent and when.
 """
 
+import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -23,13 +25,16 @@ FORGOTTEN_HOURS = 24
 
 SAY = """
 INSERT INTO delivery_worker AS w
-    (name, host, process_id, queues, concurrency, clock_ahead_seconds, idle_seconds, started_at, seen_at)
+    (name, host, process_id, queues, concurrency, clock_ahead_seconds, idle_seconds, under_way, given_back,
+     started_at, seen_at)
 VALUES (%(name)s, %(host)s, %(process_id)s, %(queues)s, %(concurrency)s,
-        %(clock)s - extract(epoch FROM clock_timestamp()), %(idle)s, now(), now())
+        %(clock)s - extract(epoch FROM clock_timestamp()), %(idle)s, %(under_way)s, %(given_back)s,
+        now(), now())
 ON CONFLICT (name) DO UPDATE
 SET host = excluded.host, process_id = excluded.process_id, queues = excluded.queues,
     concurrency = excluded.concurrency, clock_ahead_seconds = excluded.clock_ahead_seconds,
-    idle_seconds = excluded.idle_seconds, seen_at = excluded.seen_at,
+    idle_seconds = excluded.idle_seconds, under_way = excluded.under_way, given_back = excluded.given_back,
+    seen_at = excluded.seen_at,
     -- The same name in another process: it was started again.
     started_at = CASE WHEN (w.host, w.process_id) = (excluded.host, excluded.process_id)
         THEN w.started_at ELSE excluded.started_at END
@@ -37,6 +42,14 @@ SET host = excluded.host, process_id = excluded.process_id, queues = excluded.qu
 
 FORGET = "DELETE FROM delivery_worker WHERE seen_at < now() - interval '1 hour' * %s"
 LEAVE = "DELETE FROM delivery_worker WHERE name = %s AND host = %s AND process_id = %s"
+
+
+class Load(NamedTuple):
+    """What a worker's pool is busy with; Celery's own pools do not say."""
+
+    under_way: int | None = None
+    #: deliveries given back unsent since it started, by reason
+    given_back: Mapping[str, int] | None = None
 
 
 class Presence:
@@ -48,12 +61,14 @@ class Presence:
         queues: Callable[[], Iterable[str]],
         concurrency: int,
         received_at: Callable[[], float] = time.monotonic,
+        load: Callable[[], Load] = Load,
     ) -> None:
         self._name = name
         self._queues = queues
         self._concurrency = concurrency
         #: when it last received a message, in monotonic seconds
         self._received_at = received_at
+        self._load = load
         self._host = socket.gethostname()
         self._said_at: float | None = None
 
@@ -62,6 +77,7 @@ class Presence:
         now = time.monotonic()
         if self._said_at is not None and now - self._said_at < INTERVAL_SECONDS:
             return False
+        load = self._load()
         with connection.cursor() as cursor:
             cursor.execute(
                 SAY,
@@ -74,6 +90,8 @@ class Presence:
                     "concurrency": self._concurrency,
                     "clock": time.time(),
                     "idle": max(0.0, now - self._received_at()),
+                    "under_way": load.under_way,
+                    "given_back": None if load.given_back is None else json.dumps(load.given_back),
                 },
             )
             cursor.execute(FORGET, [FORGOTTEN_HOURS])

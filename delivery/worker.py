@@ -18,7 +18,7 @@ from django.db import close_old_connections, connection
 
 from delivery import slow
 from delivery.database import DATABASE_AWAY
-from delivery.presence import Presence, sender_count
+from delivery.presence import Load, Presence, sender_count
 from delivery.replays.loop import ReplayLoop
 from delivery.requeue import requeue_once
 from delivery.sender import Transport
@@ -176,6 +176,7 @@ def _start_requeuer(sender: Any, **_: Any) -> None:
             lambda: list(queues.consume_from),
             sender.controller.concurrency,
             received_at=lambda: _received_at,
+            load=getattr(sender.pool, "load", Load),
         ),
         # Celery's own pools know no such limits.
         getattr(sender.pool, "share_among", lambda workers: None),

@@ -28,6 +28,7 @@ from delivery.loop.engine import Engine
 from delivery.loop.permits import Permits
 from delivery.loop.results import at_hand
 from delivery.loop.stages import Job
+from delivery.presence import Load
 from delivery.queue import DELIVER
 
 logger = logging.getLogger(__name__)
@@ -56,11 +57,14 @@ class Dispatch:
         )
         self._engine = Engine(worker.new_loop_transport, worker.parts().short_waits, permits)
         self._engine.start()
-        self.share_among = self._engine.share_among
+        self.workers = 1
 
-    @property
-    def in_flight(self) -> int:
-        return self._engine.in_flight
+    def share_among(self, workers: int) -> None:
+        self.workers = workers
+        self._engine.share_among(workers)
+
+    def load(self) -> Load:
+        return Load(under_way=self._engine.in_flight, given_back=dict(self._engine.given_back))
 
     def stop(self) -> None:
         longest = settings.DELIVERY_TIMEOUT_MAX_SECONDS + settings.DELIVERY_LEASE_MARGIN_SECONDS

@@ -64,6 +64,8 @@ class Engine:
         self._claim_connection = OwnConnection(f"{BY_KEY_ONLY}; {FORGETFUL}")
         self._sending: set[asyncio.Task[None]] = set()
         self._in_flight = 0
+        #: unsent, by reason
+        self.given_back = dict.fromkeys((RECEIVER_BUSY, deliver.RECEIVER_SLOW), 0)
         self._idle = threading.Condition()
 
     def start(self) -> None:
@@ -205,4 +207,5 @@ class Engine:
             connection.close()
         finally:
             for away in aways:
+                self.given_back[away.postponed.reason] += 1
                 self._finish(away.job, None)

@@ -10,6 +10,7 @@ from celery.concurrency.base import BasePool
 
 if TYPE_CHECKING:
     from delivery.loop.dispatch import Dispatch
+    from delivery.presence import Load
 
 
 class LoopPool(BasePool):
@@ -28,6 +29,10 @@ class LoopPool(BasePool):
     def on_stop(self) -> None:
         self._dispatch.stop()
 
+    def load(self) -> "Load":
+        """What it is busy with."""
+        return self._dispatch.load()
+
     def share_among(self, workers: int) -> None:
         """Each of so many worker processes takes its share of the limits of requests."""
         self._dispatch.share_among(workers)
@@ -45,4 +50,8 @@ class LoopPool(BasePool):
 
     def _get_info(self) -> dict[str, Any]:
         info: dict[str, Any] = super()._get_info()  # type: ignore[misc]  # celery-types does not know it
-        return {**info, "deliveries-under-way": self._dispatch.in_flight}
+        return {
+            **info,
+            "deliveries-under-way": self._dispatch.load().under_way,
+            "workers-sharing-limits": self._dispatch.workers,
+        }

@@ -4,11 +4,19 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
 
-from local.stack import Stack
+from local import temporary
+from local.stack import Stack, StackConfig
 from tests.e2e.conftest import Api, eventually
 from tests.receiver import Receiver
 
+TOKEN = "sesame"
+SHARING = (
+    "from webhooks_project.celery import app; "
+    "print([one['pool']['workers-sharing-limits'] for one in app.control.inspect().stats().values()])"
+)
 COUNT = 150
 SOON_SECONDS = 2.0
 
@@ -18,6 +26,39 @@ def hanging() -> Iterator[Receiver]:
     """A receiver at a port of its own."""
     with Receiver() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Two workers, which share four places of each receiver."""
+    env = {"DELIVERY_REQUESTS_PER_RECEIVER_MAX": "4", "METRICS_TOKEN": TOKEN}
+    with (
+        temporary.folder() as folder,
+        Stack(StackConfig(data_dir=folder, workers=2, concurrency=16, env=env)) as running,
+    ):
+        yield running
+
+
+def metric(api: Api, name: str) -> float:
+    """The sum over all its labels."""
+    page = requests.get(
+        f"{api.stack.base_url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30
+    )
+    families = text_string_to_metric_families(page.text)
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def test_two_workers_share_the_places_of_a_receiver(api: Api, stack: Stack, hanging: Receiver) -> None:
+    hanging.hang("/shared")
+    api.subscribe(hanging.url("/shared"), events=["e2e.shared"], timeout_seconds=8)
+    eventually(lambda: stack.manage("shell", "-v", "0", "-c", SHARING).strip() == "[2, 2]", 30, "both know")
+
+    api.events(20, "e2e.shared")
+
+    eventually(lambda: metric(api, "runhooks_worker_given_back_total") >= 16, 20, "the others are given back")
+    assert len(hanging.at("/shared")) == 4
+    hanging.recover("/shared")
+    hanging.wait_for(20, "/shared", seconds=60)
 
 
 def longest_way(api: Api, receiver: Receiver, path: str, event_type: str) -> float:

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from delivery import metrics, queue, slow_rows
 from delivery.canary import mark_seen
 from delivery.models import Delivery
-from delivery.presence import Presence
+from delivery.presence import Load, Presence
 from delivery.states import Lane
 from subscriptions.models import Organization, Subscription
 from tests.brokers import pointed_at, some, valkey
@@ -51,7 +51,9 @@ def test_it_counts_what_waits_and_who_works(
     Delivery.objects.filter(pk=put_aside.pk).update(lane=Lane.SLOW, next_attempt_at=Now() + HOUR)
     slow_rows.exchange({(organization.pk, "https://hangs.example:443"): 3}, set())
     mark_seen()
-    Presence("worker-1@host", lambda: ["deliveries.first"], 8).say_if_due()
+    load = Load(under_way=5, given_back={"receiver_busy": 2, "receiver_slow": 0})
+    Presence("worker-1@host", lambda: ["deliveries.first"], 8, load=lambda: load).say_if_due()
+    Presence("threads@host", lambda: ["deliveries.first"], 8).say_if_due()
 
     with valkey() as broker, pointed_at(broker.url):
         queue.send(some(Lane.RETRY)[:2])
@@ -63,7 +65,10 @@ def test_it_counts_what_waits_and_who_works(
     assert found["runhooks_disabled_subscriptions",] == 1
     assert (found["runhooks_slow_receivers",], found["runhooks_put_aside_deliveries",]) == (1, 1)
     assert found["runhooks_stuck_deliveries",] == 0
-    assert found["runhooks_workers_alive",] == 1
+    assert found["runhooks_workers_alive",] == 2
+    assert found["runhooks_worker_deliveries_under_way", "worker-1@host"] == 5
+    assert found["runhooks_worker_given_back_total", "receiver_busy", "worker-1@host"] == 2
+    assert ("runhooks_worker_deliveries_under_way", "threads@host") not in found
     assert found["runhooks_worker_idle_seconds", "worker-1@host"] < 5
     assert found["runhooks_canary_age_seconds",] < 5
     assert (found["runhooks_broker_up",], found["runhooks_waiting_messages", "deliveries.retry"]) == (1, 2)
