@@ -182,4 +182,32 @@ MUTATIONS = (
         new="Delivery.objects.select_related",
         tests="tests/integration/test_tenancy_ids.py",
     ),
+    Mutation(
+        promise="the limit of requests to a receiver is over all workers",
+        file="delivery/loop/permits.py",
+        old="        return max(1, -(-self.limit // self.workers))\n",
+        new="        return self.limit\n",
+        tests="tests/integration/test_permits.py",
+    ),
+    Mutation(
+        promise="a receiver that hangs waits for itself",
+        file="delivery/deliver.py",
+        old="    return slow.receivers().is_slow(_slow_key(prepared)) and not prepared.claimed.is_test\n",
+        new="    return False\n",
+        tests="tests/integration/test_slow.py",
+    ),
+    Mutation(
+        promise="what waited for a receiver that hung goes out when it answers",
+        file="delivery/slow.py",
+        old="            slow_rows.release(*receiver)\n",
+        new="            pass\n",
+        tests="tests/integration/test_slow.py",
+    ),
+    Mutation(
+        promise="replays never delay live traffic",
+        file="webhooks_project/transport.py",
+        old="        return batch if len(self._background) + batch <= most else 0\n",
+        new="        return batch\n",
+        tests="tests/integration/test_transport.py",
+    ),
 )
