@@ -187,9 +187,9 @@ def _given(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def postpone(claimed: Claimed, reason: str, seconds: float, lane: Lane | None = None) -> None:
+def postpone(claimed: Claimed, reason: str, seconds: float) -> None:
     """Give a claimed delivery back unsent, for a reason that is ours; no attempt is used up."""
-    postpone_many([Postponed(claimed, reason, seconds, lane)])
+    postpone_many([Postponed(claimed, reason, seconds)])
 
 
 def postpone_many(postponed: Sequence[Postponed]) -> None:

@@ -62,6 +62,7 @@ class Engine:
         self._records = Recording(short_waits, self._finish)
         self._aways = Batches("aways", self._give_back, most=AWAYS_MAX, leave=close_connection)
         self._claim_connection = OwnConnection(f"{BY_KEY_ONLY}; {FORGETFUL}")
+        self._away_connection = OwnConnection(BY_KEY_ONLY)
         self._sending: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         #: unsent, by reason
@@ -201,11 +202,16 @@ class Engine:
 
     def _give_back(self, aways: list[Away]) -> None:
         try:
-            on_live_connection(lambda: postpone_many([away.postponed for away in aways]))
+            on_live_connection(lambda: self._postpone_rows(aways))
+            for away in aways:
+                self.given_back[away.postponed.reason] += 1
         except DATABASE_AWAY as error:
             logger.warning("left to their leases: database away deliveries=%d error=%s", len(aways), error)
             connection.close()
         finally:
             for away in aways:
-                self.given_back[away.postponed.reason] += 1
                 self._finish(away.job, None)
+
+    def _postpone_rows(self, aways: list[Away]) -> None:
+        self._away_connection.ready()
+        postpone_many([away.postponed for away in aways])

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from delivery import cancel, claim, recorder, requeue, selectors
+from delivery import cancel, claim, recorder, requeue, selectors, slow_rows
 from delivery.deliver import Again
 from delivery.loop.stages import BY_KEY_ONLY
 from delivery.models import Attempt, Delivery
@@ -168,7 +168,7 @@ def fill(organization: Organization, *, count: bool = True) -> Delivery:
     return Delivery.objects.filter(organization_id=7)[0]
 
 
-def plan(sql: str, parameters: dict[str, Any]) -> str:
+def plan(sql: str, parameters: dict[str, Any] | list[Any]) -> str:
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}", parameters)
         return "\n".join(row[0] for row in cursor.fetchall())
@@ -198,12 +198,14 @@ def test_large_tables_are_read_by_the_indexes_made_for_it(organization: Organiza
     }
     stop = cancel.CANCEL.replace("{condition}", "d.subscription_id = %(subscription_id)s")
     stopped = {"reason": "r", "message": "m", "error_class": "cancelled", "subscription_id": 6}
+    released = {"organization_id": 7, "spellings": ["https://h"], "rows": 9, "before": 0, "rate": 1.0}
     held = Delivery.objects.filter(state="held", held_at__lt=Now()).order_by("held_at")
 
     plans = {
         "delivery_due": plan(requeue.MARK.format(condition=requeue.LOST), due | {"look": 0.0}),
         "delivery_due ": plan(requeue.IS_ANY_OVERDUE, due),
         " delivery_due": plan(requeue.TOLD, due | {"depth": 10}),
+        " delivery_due ": plan(slow_rows.RELEASE, released),
         "delivery_unfinished": plan(stop, stopped),
         "delivery_held": plan_of(held),
         "delivery_listed": plan_of(deliveries),
@@ -253,6 +255,8 @@ def test_the_engine_claims_and_records_row_by_row_whatever_is_known_of_the_table
     with connection.cursor() as cursor:
         cursor.execute(BY_KEY_ONLY)
     plans = [generic_plan(claim.CLAIM, asked), generic_plan(recorder.RECORD, given)]
+    away = [keys, *(array([value] * 64) for value in (1, "receiver_busy", 1.0, None))]
+    plans.append(plan(recorder.POSTPONE, away))
     connection.close()
 
     for text in plans:
