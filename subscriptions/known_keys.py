@@ -5,6 +5,7 @@ and see its old scopes; the process that revokes it forgets it at once. Expiry i
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 
@@ -15,13 +16,24 @@ from subscriptions.models import ApiKey
 
 ENTRIES_MAX = 10_000  # about 3 KB each: 30 MB per process
 
-_entries: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
+
+@dataclass
+class Entry:
+    """Times are monotonic seconds."""
+
+    key: ApiKey
+    until: float
+    #: from then on one caller looks it up, while the others still go by what is kept
+    again_at: float
+
+
+_entries: OrderedDict[str, Entry] = OrderedDict()
 _lock = Lock()
 
 
 def valid_key(key_hash: str) -> ApiKey | None:
     """The key with its organization; None if there is none such, or it has expired or was revoked."""
-    key = _kept(key_hash)
+    key = _kept(key_hash, for_lookup=True)
     if key is None:
         found = (
             ApiKey.objects.select_related("organization").filter(key_hash=key_hash, revoked_at=None).first()
@@ -40,9 +52,15 @@ def kept_key(key_hash: str) -> ApiKey | None:
     return None if key is None or _has_expired(key) else key
 
 
-def _kept(key_hash: str) -> ApiKey | None:
-    entry = _entries.get(key_hash)
-    return entry[1] if entry is not None and monotonic() < entry[0] else None
+def _kept(key_hash: str, *, for_lookup: bool = False) -> ApiKey | None:
+    entry, now = _entries.get(key_hash), monotonic()
+    if entry is None or now >= entry.until:
+        return None
+    if now >= entry.again_at:
+        if for_lookup:
+            entry.again_at = entry.until
+        return None
+    return entry.key
 
 
 def _has_expired(key: ApiKey) -> bool:
@@ -63,7 +81,8 @@ def _remember(key: ApiKey) -> None:
     if not settings.API_KEY_CACHE_SECONDS:
         return
     with _lock:
-        _entries[key.key_hash] = (monotonic() + settings.API_KEY_CACHE_SECONDS, key)
+        now, seconds = monotonic(), settings.API_KEY_CACHE_SECONDS
+        _entries[key.key_hash] = Entry(key, until=now + seconds, again_at=now + seconds / 2)
         _entries.move_to_end(key.key_hash)
         if len(_entries) > ENTRIES_MAX:
             _entries.popitem(last=False)

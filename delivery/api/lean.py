@@ -7,13 +7,13 @@ has to be right about one thing only: what the ordinary view would accept (tests
 """
 
 import io
-import json
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIRequest
@@ -120,12 +120,12 @@ def _told(caller: Caller, event: CustomEvent) -> tuple[str, Headers, bytes] | No
     if isinstance(answer, Stored):
         told = {"event_id": answer.event.event_id, "subscriptions": answer.event.recipients}
         counted = {} if answer.verdict is None else throttling.headers(answer.verdict)
-        body = json.dumps(told, separators=(",", ":")).encode()
+        body = orjson.dumps(told)
         return "202 Accepted", [*OF_THE_VIEW, *counted.items()], body
     if isinstance(answer, Exception):
         # It may have been stored all the same, so it must not be tried again here.
         away = api_errors.database_away(answer)
-        body = json.dumps(away.data, separators=(",", ":")).encode()
+        body = orjson.dumps(away.data)
         return "503 Service Unavailable", [*OF_THE_VIEW, ("Retry-After", away["Retry-After"])], body
     return None
 

@@ -222,6 +222,25 @@ def test_a_kept_key_is_refused_at_once_where_it_is_revoked_and_soon_elsewhere(
     known_keys.clear()
 
 
+def test_a_kept_key_is_looked_up_anew_by_one_caller_while_the_others_go_on(
+    made: tuple[ApiKey, str], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.API_KEY_CACHE_SECONDS = 2.0
+    clock = [1000.0]
+    monkeypatch.setattr(known_keys, "monotonic", lambda: clock[0])
+    bearer(made[1])
+    clock[0] += 1.0
+    looked_up: list[bool] = []
+
+    for _ in range(3):
+        with CaptureQueriesContext(connection) as captured:
+            bearer(made[1])
+        looked_up.append(any("subscriptions_apikey" in query["sql"] for query in captured.captured_queries))
+
+    assert looked_up == [True, False, False]
+    known_keys.clear()
+
+
 def test_a_kept_key_is_not_looked_up_again_and_still_expires_in_time(
     organization: Organization, settings: Settings
 ) -> None:
