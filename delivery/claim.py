@@ -44,12 +44,12 @@ WITH asked AS MATERIALIZED (
       AND d.next_attempt_at <= now()
       AND (d.lease_until IS NULL OR d.lease_until <= now())
     RETURNING d.id, d.organization_id, d.event_id, d.body_id, d.subscription_id, d.callback,
-              d.webhook_id, d.is_test, d.once, d.lane, d.attempts, d.claim_number,
+              d.webhook_id, d.is_test, d.once, d.lane, d.reason, d.attempts, d.claim_number,
               d.claims_lost - 1 AS claims_lost, d.lease_until - now() AS lease
 )
 SELECT c.id, c.organization_id, c.subscription_id, c.callback, c.webhook_id, c.is_test, c.once, c.lane,
        c.attempts + 1 AS attempt, c.claim_number, extract(epoch FROM c.lease)::float8 AS lease_seconds,
-       c.claims_lost, now() AS claimed_at, e.event_id, e.type AS event_type, e.occurred_at, b.body,
+       c.claims_lost, c.reason, now() AS claimed_at, e.event_id, e.type AS event_type, e.occurred_at, b.body,
        s.version AS subscription_version, s.is_active, s.deleted_at, s.disabled_at, s.failing_since
 FROM claimed c
 JOIN delivery_event e ON e.id = c.event_id
@@ -71,6 +71,8 @@ class Claimed:
     is_test: bool
     once: bool
     lane: str
+    #: why it waited
+    reason: str
     attempt: int
     claim_number: int
     lease_seconds: float

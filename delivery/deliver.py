@@ -14,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from delivery import callbacks, health, hold, retry, services, signing, slow
+from delivery import callbacks, health, hold, pace, retry, services, signing, slow
 from delivery.claim import Claimed, claim
 from delivery.database import on_live_connection
 from delivery.kept import mask_request_headers, mask_response_headers, without_secrets
@@ -72,6 +72,8 @@ def deliver(
         return None
     if is_slow(prepared) and claimed.lane != Lane.SLOW:
         postpone_many([put_aside(prepared, places=settings.DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX)])
+        return None
+    if not pace.may_go(claimed, prepared.receiver.rate_limit_per_second):
         return None
     assert not connection.in_atomic_block, "no transaction may be open while a socket is"
     result = transport.send(prepared.request)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from delivery import presence
+from delivery import pace, presence
 from delivery.broker import BrokerAway, ask
 from delivery.canary import age_seconds
 from delivery.doctor import rows
@@ -37,6 +37,8 @@ class Rows(Collector):
         oldest = {lane: seconds for lane, (_, seconds) in due.items()}
         yield _by("lane", "due_oldest_seconds", "How long the oldest of them has been due.", oldest)
         yield _by("reason", "held_deliveries", "Wait for a person, up to 10,000.", rows.held_by_reason())
+        limited = pace.waiting_count(most=rows.COUNTED_MAX)
+        yield _one("rate_limited_deliveries", "Wait for a subscription's rate limit, up to 10,000.", limited)
         yield _one("stuck_deliveries", "Woken up in vain, or left by a worker.", rows.stuck_count())
         yield _one("slow_receivers", "Keep timing out, for an organization.", rows.slow_count())
         yield _one("put_aside_deliveries", "Wait in the slow lane, up to 10,000.", rows.put_aside_count())

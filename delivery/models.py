@@ -1,11 +1,12 @@
 """Events, their frozen bodies, deliveries and attempts. Keys are time-ordered (UUID version 7)."""
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from delivery.replays.model import Replay as Replay  # a model of this app, too
+from delivery.seen import Canary as Canary  # models of this app, too
+from delivery.seen import Worker as Worker
 from delivery.states import ENDED, Lane, State
 from subscriptions.event_types import RUN_ENDED, PayloadFormat
 from subscriptions.ids import uuid7
@@ -155,6 +156,13 @@ class Delivery(models.Model):
             # delivery/hold.py: recovered by subscription or ended by age, and counted. A claim changes
             # no state, so it stays a heap-only update.
             models.Index(fields=["held_at"], name="delivery_held", condition=Q(state="held")),
+            # delivery/pace.py: what waits for a rate limit. Only that has a row in it, and a claim changes no
+            # reason, so it stays a heap-only update.
+            models.Index(
+                fields=["subscription", "next_attempt_at"],
+                name="delivery_rate_limited",
+                condition=Q(reason="rate_limited", finished_at__isnull=True),
+            ),
             # delivery/selectors.py deliveries(): an organization's list, newest first.
             models.Index(F("organization"), F("id").desc(), name="delivery_listed"),
             # The same for one subscription, in the admin and for replays.
@@ -226,19 +234,6 @@ class Attempt(models.Model):
         return f"attempt {self.number} of {self.delivery_id}"
 
 
-class Canary(models.Model):
-    """One row: when a worker last carried out a task that beat had sent."""
-
-    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    seen_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name_plural = "canary"
-
-    def __str__(self) -> str:
-        return f"seen {self.seen_at}"
-
-
 class SlowReceiver(models.Model):
     """A receiver that keeps timing out: an organization's deliveries to it wait in the slow lane.
 
@@ -258,22 +253,3 @@ class SlowReceiver(models.Model):
 
     def __str__(self) -> str:
         return self.receiver
-
-
-class Worker(models.Model):
-    """A worker process that lives, or lived: it says so itself every few seconds (delivery/presence.py)."""
-
-    name = models.CharField(primary_key=True, max_length=255)
-    host = models.CharField(max_length=255)
-    process_id = models.PositiveIntegerField()
-    queues = ArrayField(models.CharField(max_length=128))
-    concurrency = models.PositiveIntegerField()
-    clock_ahead_seconds = models.FloatField(help_text="Its host's clock against the database's.")
-    idle_seconds = models.FloatField(help_text="Since it last received a message, when it was seen.")
-    under_way = models.PositiveIntegerField(null=True, help_text="Deliveries from message to commit.")
-    given_back = models.JSONField(null=True, help_text="Unsent since it started, by reason.")
-    started_at = models.DateTimeField()
-    seen_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return self.name

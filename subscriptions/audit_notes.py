@@ -9,7 +9,7 @@ from subscriptions.models import ApiKey, Organization, Subscription
 
 _OF_A_SUBSCRIPTION = (
     "name url events workflow_ids is_active disabled_reason payload_format signature_schemes retry_policy "
-    "retry_schedule timeout_seconds"
+    "retry_schedule timeout_seconds rate_limit_per_second"
 ).split()
 
 

@@ -123,6 +123,9 @@ class Subscription(models.Model):
         help_text="Seconds between attempts; overrides the policy.",
     )
     timeout_seconds = models.FloatField(null=True, blank=True, help_text="Total deadline of one attempt.")
+    rate_limit_per_second = models.FloatField(
+        null=True, blank=True, help_text="The most requests per second, evenly spaced; empty: no limit."
+    )
     encrypted_headers = models.TextField(blank=True, editable=False)
     header_names = ArrayField(models.CharField(max_length=255), default=list, blank=True, editable=False)
     # The service's own switch beside the owner's `is_active`: while it is set, what arrives is held.
@@ -155,6 +158,10 @@ class Subscription(models.Model):
                 name="subscription_disabled_for_a_reason",
             ),
             models.CheckConstraint(condition=Q(events__len__gt=0), name="subscription_has_events"),
+            models.CheckConstraint(
+                condition=Q(rate_limit_per_second__isnull=True) | Q(rate_limit_per_second__gt=0),
+                name="subscription_rate_is_above_zero",
+            ),
             models.CheckConstraint(
                 condition=Q(id__gt=0, id__lt=2**53), name="subscription_id_is_exact_in_json"
             ),

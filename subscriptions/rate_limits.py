@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
+from typing import Any, Self
 
 from django.conf import settings
 from redis import Redis
@@ -89,12 +90,7 @@ def take(*buckets: Bucket, places: int = 1) -> Verdict | None:
     limited = [bucket for bucket in buckets if bucket.per_second]
     if not limited:
         return None
-    store = _store(
-        settings.CELERY_BROKER_URL,
-        settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"],
-        settings.RATE_LIMIT_STORE_TIMEOUT_SECONDS,
-    )
-    return verdict(limited, store.take(limited, places=places))
+    return verdict(limited, Store.by_settings().take(limited, places=places))
 
 
 def why_unusable(url: str) -> str | None:
@@ -155,8 +151,10 @@ class OwnBuckets:
             self._full_at = kept if len(kept) < OWN_BUCKETS_MAX else {}
 
 
-class Store:
-    """The shared buckets, or this process's own while those cannot be asked."""
+class SharedStore:
+    """One script in the broker's store. While it is away it is asked once a second at the most."""
+
+    SCRIPT: str
 
     def __init__(self, url: str, prefix: str, timeout_seconds: float) -> None:
         self._client = Redis.from_url(
@@ -166,28 +164,31 @@ class Store:
             # A second try would double the time-out; the next call is the second try.
             retry=Retry(NoBackoff(), 0),
         )
-        self._script = self._client.register_script(TAKE)
+        self._script = self._client.register_script(self.SCRIPT)
         self._prefix = prefix + KEY_PREFIX
-        self._own = OwnBuckets()
         self._lock = Lock()
         self._ask_again_at: float | None = None
 
-    def take(self, buckets: Sequence[Bucket], now: int = 0, places: int = 1) -> list[int]:
-        """The script's answer; `now` is the store's own clock unless given. Never raises."""
-        if self._may_ask():
-            try:
-                answer = self._ask(buckets, now, places)
-            except (RedisError, OSError) as error:
-                self._away(error)
-            else:
-                self._back()
-                return answer
-        return self._own.take(buckets, now or time.monotonic_ns() // 1000, places)
+    @classmethod
+    def by_settings(cls) -> Self:
+        """This process's, in the broker's store."""
+        prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
+        made: Self = _made(
+            cls,  # type: ignore[arg-type]  # a class can be hashed
+            *(settings.CELERY_BROKER_URL, prefix, settings.RATE_LIMIT_STORE_TIMEOUT_SECONDS),
+        )
+        return made
 
-    def _ask(self, buckets: Sequence[Bucket], now: int, places: int) -> list[int]:
-        limits = [number for bucket in buckets for number in (bucket.interval, bucket.burst)]
-        keys = [self._prefix + bucket.name for bucket in buckets]
-        answer: list[int] = self._script(keys=keys, args=[now, places, *limits])
+    def ask(self, names: Sequence[str], arguments: Sequence[int]) -> list[int] | None:
+        """The script's answer, or None while the store is away. Never raises."""
+        if not self._may_ask():
+            return None
+        try:
+            answer: list[int] = self._script(keys=[self._prefix + name for name in names], args=arguments)
+        except (RedisError, OSError) as error:
+            self._away(error)
+            return None
+        self._back()
         return answer
 
     def _may_ask(self) -> bool:
@@ -217,5 +218,23 @@ class Store:
 
 
 @cache
-def _store(url: str, prefix: str, timeout_seconds: float) -> Store:
-    return Store(url, prefix, timeout_seconds)
+def _made(kind: type[Any], url: str, prefix: str, timeout_seconds: float) -> Any:
+    return kind(url, prefix, timeout_seconds)
+
+
+class Store(SharedStore):
+    """The shared buckets, or this process's own while those cannot be asked."""
+
+    SCRIPT = TAKE
+
+    def __init__(self, url: str, prefix: str, timeout_seconds: float) -> None:
+        super().__init__(url, prefix, timeout_seconds)
+        self._own = OwnBuckets()
+
+    def take(self, buckets: Sequence[Bucket], now: int = 0, places: int = 1) -> list[int]:
+        """The script's answer; `now` is the store's own clock unless given. Never raises."""
+        limits = [number for bucket in buckets for number in (bucket.interval, bucket.burst)]
+        answer = self.ask([bucket.name for bucket in buckets], [now, places, *limits])
+        if answer is not None:
+            return answer
+        return self._own.take(buckets, now or time.monotonic_ns() // 1000, places)

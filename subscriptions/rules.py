@@ -15,6 +15,8 @@ SECRET_MAX_CHARACTERS = 255
 RETRY_STEPS_MAX = 30
 RETRY_STEP_MAX_SECONDS = 7 * 24 * 3600
 TIMEOUT_MIN_SECONDS = 0.1
+# One in 100 seconds: what is slower is not sent, but collected.
+RATE_LIMIT_MIN_PER_SECOND = 0.01
 
 
 def target_rule() -> TargetRule:
@@ -162,4 +164,13 @@ def check_timeout(timeout_seconds: float | None) -> None:
     if timeout_seconds is not None and not TIMEOUT_MIN_SECONDS <= timeout_seconds <= limit:
         raise InvalidInput(
             f"timeout_seconds must be between {TIMEOUT_MIN_SECONDS} and {limit:g}", field="timeout_seconds"
+        )
+
+
+def check_rate_limit(per_second: float | None) -> None:
+    most = settings.SUBSCRIPTION_RATE_LIMIT_MAX_PER_SECOND
+    if per_second is not None and not RATE_LIMIT_MIN_PER_SECOND <= per_second <= most:
+        raise InvalidInput(
+            f"rate_limit_per_second must be between {RATE_LIMIT_MIN_PER_SECOND} and {most:g}",
+            field="rate_limit_per_second",
         )

@@ -14,13 +14,13 @@ from subscriptions import audit_notes, keys, known_keys, rules, secrets, selecto
 from subscriptions.event_types import DisabledReason, SignatureScheme
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, SigningSecret, Subscription
 from subscriptions.selectors import has_secret
-from subscriptions.signals import subscription_stopped
+from subscriptions.signals import rate_limit_raised, subscription_stopped
 from subscriptions.signing_secrets import Owner, Rotation
 from webhooks_project.errors import Conflict, InvalidInput
 
 EDITABLE = (
     "name url events workflow_ids is_active payload_format signature_schemes "
-    "retry_policy retry_schedule timeout_seconds"
+    "retry_policy retry_schedule timeout_seconds rate_limit_per_second"
 ).split()
 NEED_A_TEXT = {SignatureScheme.HMAC_SHA256_HEX, SignatureScheme.SHARED_SECRET}
 ROTATION_OVERLAP_SECONDS = 24 * 3600
@@ -121,6 +121,9 @@ def subscription_update(
     audit_notes.subscription_updated(subscription, before, values)
     if was_active and not subscription.is_active:
         subscription_stopped.send(Subscription, subscription=subscription, reason="subscription_deactivated")
+    limit, old_limit = subscription.rate_limit_per_second, before["rate_limit_per_second"]
+    if old_limit is not None and (limit is None or limit > old_limit):
+        rate_limit_raised.send(Subscription, subscription=subscription)
     return subscription
 
 
@@ -202,6 +205,7 @@ def _assign(subscription: Subscription, values: Mapping[str, Any]) -> None:
     rules.check_schemes(subscription.signature_schemes)
     rules.check_retry_schedule(subscription.retry_schedule)
     rules.check_timeout(subscription.timeout_seconds)
+    rules.check_rate_limit(subscription.rate_limit_per_second)
     if "headers" in values:
         headers = values["headers"] or {}
         rules.check_headers(headers)

@@ -37,6 +37,8 @@ class Receiver:
     keys: tuple[SigningKey, ...]
     #: of a callback signed with the API key that created the run
     api_key: str | None = None
+    #: of a subscription; None: no limit
+    rate_limit_per_second: float | None = None
 
     def signing_keys(self, kind: str, now: datetime) -> list[str]:
         """The secrets of `kind` in force at `now`, newest first."""
@@ -83,6 +85,7 @@ def _receiver(subscription: Subscription) -> Receiver:
         timeout_seconds=subscription.timeout_seconds or settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
         headers=tuple(secrets.decrypt_headers(subscription.encrypted_headers).items()),
         keys=_keys(Q(subscription_id=subscription.pk)),
+        rate_limit_per_second=subscription.rate_limit_per_second,
     )
 
 

@@ -8,11 +8,14 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import localtime
 
-from delivery import hold, services, slow
+from delivery import hold, pace, services, slow
+from delivery.doctor.rows import COUNTED_MAX, counted
 from delivery.models import SlowReceiver
 from subscriptions.admin import subscriptions as base
 from subscriptions.admin.base import ACTION_MESSAGES_MAX, asking_action
 from subscriptions.models import Subscription
+
+ADDED_FIELDS = ("waiting_for_rate_limit", "deliveries", "receiver", "limits")
 
 admin.site.unregister(Subscription)
 
@@ -21,7 +24,7 @@ admin.site.unregister(Subscription)
 class SubscriptionAdmin(base.SubscriptionAdmin):
     actions = (*base.SubscriptionAdmin.actions, "send_test", "recover_held")
     page_actions = (*base.SubscriptionAdmin.page_actions, "send_test", "recover_held")
-    FIXED_FIELDS = (*base.SubscriptionAdmin.FIXED_FIELDS, "deliveries", "receiver", "limits")
+    FIXED_FIELDS = (*base.SubscriptionAdmin.FIXED_FIELDS, *ADDED_FIELDS)
 
     @admin.display(description="receiver")
     def receiver(self, subscription: Subscription) -> str:
@@ -51,6 +54,11 @@ class SubscriptionAdmin(base.SubscriptionAdmin):
     def deliveries(self, subscription: Subscription) -> str:
         url = reverse("admin:delivery_delivery_changelist")
         return format_html('<a href="{}?subscription={}">Show them</a>', url, subscription.pk)
+
+    @admin.display(description="waiting for the rate limit")
+    def waiting_for_rate_limit(self, subscription: Subscription) -> str:
+        waiting = pace.waiting_count(most=COUNTED_MAX, subscription_id=subscription.pk)
+        return counted(waiting, "delivery", "deliveries") if waiting else "-"
 
     @asking_action("Send test event", permission="subscriptions.test_subscription", most=ACTION_MESSAGES_MAX)
     def send_test(self, request: HttpRequest, objects: list[Subscription]) -> None:

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -22,6 +23,7 @@ from delivery.batches import Batches
 from delivery.claim import Claimed, claim_many
 from delivery.database import DATABASE_AWAY, OwnConnection, on_live_connection
 from delivery.deliver import Again, Prepared
+from delivery.loop.pacing import Pacing
 from delivery.loop.permits import SOON_SECONDS, Permits, give_back_all, take_all
 from delivery.loop.recording import Recording
 from delivery.loop.stages import (
@@ -32,6 +34,7 @@ from delivery.loop.stages import (
     Job,
     close_connection,
 )
+from delivery.pace import RATE_LIMITED
 from delivery.recorder import Postponed, postpone_many
 from delivery.sender import Answer, NoAnswer
 from delivery.sender.loop import LoopTransport
@@ -61,17 +64,19 @@ class Engine:
         self._claims = Batches("claims", self._claim, most=CLAIMS_MAX, leave=close_connection)
         self._records = Recording(short_waits, self._finish)
         self._aways = Batches("aways", self._give_back, most=AWAYS_MAX, leave=close_connection)
+        self._pacing = Pacing(self._send_after, self._aways.put, self._finish)
         self._claim_connection = OwnConnection(f"{BY_KEY_ONLY}; {FORGETFUL}")
         self._away_connection = OwnConnection(BY_KEY_ONLY)
         self._sending: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         #: unsent, by reason
-        self.given_back = dict.fromkeys((RECEIVER_BUSY, deliver.RECEIVER_SLOW), 0)
+        self.given_back = dict.fromkeys((RECEIVER_BUSY, deliver.RECEIVER_SLOW, RATE_LIMITED), 0)
         self._idle = threading.Condition()
 
     def start(self) -> None:
         self._thread.start()
         self._claims.start()
+        self._pacing.start()
         self._records.start()
         self._aways.start()
 
@@ -93,6 +98,7 @@ class Engine:
         with self._idle:
             done = self._idle.wait_for(lambda: self._in_flight == 0, seconds)
         self._claims.stop(1.0)
+        self._pacing.stop(1.0)
         self._records.stop(1.0)
         self._aways.stop(1.0)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -137,8 +143,8 @@ class Engine:
                 ready.append((job, prepared))
         for job in waiting.values():
             self._finish(job, None)
-        if ready:
-            self._loop.call_soon_threadsafe(self._send_all, ready)
+        if free := self._pacing.unlimited(ready):
+            self._loop.call_soon_threadsafe(self._send_all, free)
 
     def _claim_rows(self, waiting: dict[tuple[UUID, int], Job]) -> list[Claimed]:
         self._claim_connection.ready()
@@ -170,9 +176,22 @@ class Engine:
 
     def _send_all(self, ready: Sequence[tuple[Job, Prepared]]) -> None:
         for job, prepared in ready:
-            task = self._loop.create_task(self._send(job, prepared))
-            self._sending.add(task)  # the loop itself holds tasks weakly
-            task.add_done_callback(self._sending.discard)
+            self._begin(self._send(job, prepared))
+
+    def _begin(self, sending: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(sending)
+        self._sending.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._sending.discard)
+
+    def _send_after(self, job: Job, prepared: Prepared, seconds: float) -> None:
+        """Any thread may say so."""
+        self._loop.call_soon_threadsafe(lambda: self._begin(self._send_in_turn(job, prepared, seconds)))
+
+    async def _send_in_turn(self, job: Job, prepared: Prepared, seconds: float) -> None:
+        """At the moment that its subscription's rate limit leaves for it."""
+        await asyncio.sleep(seconds)
+        self._pacing.waited(prepared)
+        await self._send(job, prepared)
 
     async def _send(self, job: Job, prepared: Prepared) -> None:
         request = prepared.request

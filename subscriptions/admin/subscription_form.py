@@ -10,6 +10,7 @@ from subscriptions import services
 from subscriptions.admin.service_forms import ServiceForm
 from subscriptions.event_types import CATALOGUE, EVERY_EVENT, SignatureScheme
 from subscriptions.models import Subscription, default_schemes
+from subscriptions.rules import RATE_LIMIT_MIN_PER_SECOND
 
 EVENTS_LISTED = (EVERY_EVENT, *CATALOGUE)
 
@@ -62,11 +63,18 @@ class SubscriptionForm(ServiceForm):
         "Empty: as they are; {}: none.",
     )
 
+    rate_limit_per_second = forms.FloatField(
+        required=False,
+        min_value=RATE_LIMIT_MIN_PER_SECOND,
+        help_text="The most requests per second, evenly spaced. Empty: no limit.",
+    )
+
     class Meta:
         model = Subscription
         fields = (
             *("organization", "name", "url", "is_active", "events", "workflow_ids"),
             *("payload_format", "signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds"),
+            "rate_limit_per_second",
         )
         widgets = {"url": forms.TextInput({"size": 80})}
 

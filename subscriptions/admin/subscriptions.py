@@ -53,11 +53,12 @@ class SubscriptionAdmin(ServiceAdmin):
 
     EDITED_FIELDS = (
         *("name", "url", "is_active", "events", "custom_events", "workflow_ids", "payload_format"),
-        *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds", "secret", "headers"),
+        *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds", "rate_limit_per_second"),
+        *("secret", "headers"),
     )
     SHOWN_FIELDS = (
         *("name", "url", "is_active", "events", "workflow_ids", "payload_format"),
-        *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds"),
+        *("signature_schemes", "retry_policy", "retry_schedule", "timeout_seconds", "rate_limit_per_second"),
     )
     FIXED_FIELDS: tuple[str, ...] = (
         *("id", "organization", "header_names", "signing_keys", "disabled_at", "disabled_reason"),

@@ -18,6 +18,7 @@ from subscriptions.api.fields import (
 from subscriptions.api.target_fields import (
     EventTypeField,
     HeadersField,
+    RateLimitField,
     RetryScheduleField,
     SubscriptionSchemesField,
     TargetURLField,
@@ -84,6 +85,7 @@ class SubscriptionInput(RefusesUnknownFields):
     retry_policy = StrictChoiceField(choices=names(RetryPolicyName), required=False)
     retry_schedule = RetryScheduleField()
     timeout_seconds = TimeoutField(required=False, allow_null=True)
+    rate_limit_per_second = RateLimitField(required=False, allow_null=True)
     workflow_ids = serializers.ListField(
         child=StrictCharField(max_length=128), required=False, max_length=100
     )
@@ -112,8 +114,8 @@ class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
         model = Subscription
         fields = (
             "id name url events is_active created_at updated_at headers has_secret payload_format "
-            "signature_schemes retry_policy retry_schedule timeout_seconds workflow_ids disabled_at "
-            "disabled_reason failing_since public_keys previous_secret_expires_at"
+            "signature_schemes retry_policy retry_schedule timeout_seconds rate_limit_per_second "
+            "workflow_ids disabled_at disabled_reason failing_since public_keys previous_secret_expires_at"
         ).split()
 
     def to_representation(self, instance: Subscription) -> Any:

@@ -13,7 +13,12 @@ from subscriptions.api.fields import StrictCharField, StrictChoiceField, StrictF
 from subscriptions.event_types import CALLBACK_SCHEMES, CATALOGUE, EVERY_EVENT, SignatureScheme
 from subscriptions.event_types import NAME_MAX_CHARACTERS as EVENT_TYPE_MAX_CHARACTERS
 from subscriptions.models import URL_MAX_CHARACTERS
-from subscriptions.rules import RETRY_STEP_MAX_SECONDS, RETRY_STEPS_MAX, TIMEOUT_MIN_SECONDS
+from subscriptions.rules import (
+    RATE_LIMIT_MIN_PER_SECOND,
+    RETRY_STEP_MAX_SECONDS,
+    RETRY_STEPS_MAX,
+    TIMEOUT_MIN_SECONDS,
+)
 
 Schema = dict[str, Any]
 
@@ -137,3 +142,14 @@ class RetryScheduleField(serializers.ListField):
 )
 class TimeoutField(StrictFloatField):
     """The total deadline of one attempt, in seconds."""
+
+
+@extend_schema_field(
+    {
+        "type": "number",
+        "minimum": RATE_LIMIT_MIN_PER_SECOND,
+        "maximum": settings.SUBSCRIPTION_RATE_LIMIT_MAX_PER_SECOND,
+    }
+)
+class RateLimitField(StrictFloatField):
+    """The most requests per second, evenly spaced, over all workers; null: no limit."""

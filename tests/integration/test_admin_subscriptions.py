@@ -39,6 +39,7 @@ def fields(**changes: Any) -> dict[str, Any]:
         "retry_policy": "standard",
         "retry_schedule": "",
         "timeout_seconds": "",
+        "rate_limit_per_second": "",
         "secret": "",
         "headers": "",
     } | changes
@@ -90,6 +91,8 @@ def test_a_subscription_is_added_and_its_secret_shown_once(
         ("signature_schemes", ["none", "standard_webhooks"], "cannot be combined"),
         ("retry_schedule", "-1", "between 0 and"),
         ("timeout_seconds", "1000", "between 0.1 and"),
+        ("rate_limit_per_second", "0", "greater than or equal to 0.01"),
+        ("rate_limit_per_second", "1e6", "between 0.01 and"),
         ("secret", "x" * 300, "1 to 255 characters"),
     ],
 )

@@ -55,9 +55,10 @@ NASTY_BODIES = [
 # Every address that takes a body, and its fields; {…} is filled in from what `world` makes.
 FIELDS: dict[str, str] = {
     "POST /v1/webhooks": """name url events secret headers is_active payload_format signature_schemes
-        retry_policy retry_schedule timeout_seconds workflow_ids""",
+        retry_policy retry_schedule timeout_seconds rate_limit_per_second workflow_ids""",
     "PATCH /v1/webhooks/{webhook}": """name url events secret headers is_active payload_format
-        signature_schemes retry_policy retry_schedule timeout_seconds workflow_ids""",
+        signature_schemes retry_policy retry_schedule timeout_seconds rate_limit_per_second
+        workflow_ids""",
     "POST /v1/webhooks/{webhook}/rotate-secret": "overlap_seconds",
     "POST /v1/workflows": """name slug dialect outputs webhook_url headers payload_format signature_schemes
         retry_policy retry_schedule timeout_seconds id version_id created_at""",

@@ -119,6 +119,7 @@ def test_an_empty_list(api: APIClient) -> None:
         ("retry_policy", "leaperone"),
         ("retry_schedule", [1.0, 2.5]),
         ("timeout_seconds", 3.5),
+        ("rate_limit_per_second", 0.5),
         ("workflow_ids", ["wf_1"]),
     ],
 )
@@ -153,12 +154,14 @@ def test_null_clears_secret_and_headers_and_leaving_them_out_keeps_them(api: API
     assert patch(api, made, headers=None)["headers"] == []
 
 
-def test_null_clears_schedule_and_timeout(api: APIClient) -> None:
-    made = webhook(api, retry_schedule=[1.0], timeout_seconds=3.0)
+def test_null_clears_schedule_timeout_and_rate_limit(api: APIClient) -> None:
+    values = {"retry_schedule": [1.0], "timeout_seconds": 3.0, "rate_limit_per_second": 2.0}
+    made = webhook(api, **values)
+    assert {name: made[name] for name in values} == values
 
-    after = patch(api, made, retry_schedule=None, timeout_seconds=None)
+    after = patch(api, made, **dict.fromkeys(values))
 
-    assert (after["retry_schedule"], after["timeout_seconds"]) == (None, None)
+    assert {after[name] for name in values} == {None}
 
 
 @pytest.mark.parametrize("field", ["name", "url", "events", "is_active", "payload_format", "workflow_ids"])

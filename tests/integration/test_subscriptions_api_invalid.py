@@ -39,6 +39,9 @@ INVALID: dict[str, tuple[Json, str]] = {
     "a negative wait": ({"retry_schedule": [-1]}, "retry_schedule"),
     "a timeout of an hour": ({"timeout_seconds": 3600}, "timeout_seconds"),
     "a timeout as text": ({"timeout_seconds": "10"}, "timeout_seconds"),
+    "a rate of nothing": ({"rate_limit_per_second": 0}, "rate_limit_per_second"),
+    "a rate beyond all limits": ({"rate_limit_per_second": 1e6}, "rate_limit_per_second"),
+    "a rate as text": ({"rate_limit_per_second": "10"}, "rate_limit_per_second"),
     "a misspelt field": ({"event": ["workflow.completed"]}, "event"),
     "an id of one's own": ({"id": 5}, "id"),
 }

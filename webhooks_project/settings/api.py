@@ -24,6 +24,11 @@ IDEMPOTENCY_KEY_RETENTION_HOURS = env.number(
 EVENTS_PER_BATCH_MAX = env.integer("EVENTS_PER_BATCH_MAX", 500, at_least=1)
 RUN_REPORTS_PER_BATCH_MAX = env.integer("RUN_REPORTS_PER_BATCH_MAX", 500, at_least=1)
 SUBSCRIPTIONS_PER_ORGANIZATION_MAX = env.integer("SUBSCRIPTIONS_PER_ORGANIZATION_MAX", 1000, at_least=1)
+# The most that a subscription may ask for. Waiting for their moment takes places: of an organization's a
+# worker lets 128 wait, a second's worth, so to use up a higher rate on a backlog takes more workers.
+SUBSCRIPTION_RATE_LIMIT_MAX_PER_SECOND = env.number(
+    "SUBSCRIPTION_RATE_LIMIT_MAX_PER_SECOND", 1000.0, at_least=0.01, at_most=10_000
+)
 SUBSCRIPTION_HEADERS_MAX = env.integer("SUBSCRIPTION_HEADERS_MAX", 32)
 SUBSCRIPTION_HEADERS_MAX_BYTES = env.integer("SUBSCRIPTION_HEADERS_MAX_BYTES", 16 * 1024)
 SUBSCRIPTION_HEADER_VALUE_MAX_CHARACTERS = env.integer("SUBSCRIPTION_HEADER_VALUE_MAX_CHARACTERS", 4096)
