@@ -17,6 +17,7 @@ from delivery.broker import BrokerAway, ask
 from delivery.canary import age_seconds
 from delivery.doctor import rows
 from delivery.doctor.bounded import Question
+from delivery.fan_out import chunks as fan_out
 from delivery.models import Worker
 
 BROKER_MAX_SECONDS = 3.0
@@ -37,6 +38,9 @@ class Rows(Collector):
         oldest = {lane: seconds for lane, (_, seconds) in due.items()}
         yield _by("lane", "due_oldest_seconds", "How long the oldest of them has been due.", oldest)
         yield _by("reason", "held_deliveries", "Wait for a person, up to 10,000.", rows.held_by_reason())
+        untold = fan_out.waiting(most=rows.COUNTED_MAX)
+        yield _one("fan_out_events", "Whose deliveries are not all made yet, up to 10,000.", untold.events)
+        yield _one("fan_out_oldest_seconds", "How long the oldest of them has waited.", untold.oldest_seconds)
         limited = pace.waiting_count(most=rows.COUNTED_MAX)
         yield _one("rate_limited_deliveries", "Wait for a subscription's rate limit, up to 10,000.", limited)
         yield _one("stuck_deliveries", "Woken up in vain, or left by a worker.", rows.stuck_count())

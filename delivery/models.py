@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from delivery.fan_out.model import FanOut as FanOut  # a model of this app, too
 from delivery.replays.model import Replay as Replay  # a model of this app, too
 from delivery.seen import Canary as Canary  # models of this app, too
 from delivery.seen import Worker as Worker

@@ -1,19 +1,23 @@
 """Puts an event, its bodies and its deliveries into the caller's transaction.
 
 They commit together with the change of state that caused them, or not at all (promise 1). The
-recipients are the subscriptions that match at this moment. Wake-ups follow after the commit.
+recipients are the subscriptions that match at this moment. Wake-ups follow after the commit. Of an
+event with many recipients only who they are is written; workers make the deliveries (`fan_out/`).
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from delivery import formats
 from delivery.callbacks import Callback
+from delivery.fan_out import chunks as fan_out
 from delivery.models import Delivery, Event
 from delivery.outbox_rows import Bodies, Row, Story, insert
 from delivery.queue import WakeUp, publish_after_commit
@@ -48,19 +52,24 @@ class NewEvent:
 def append(new: NewEvent, *, callback: Callback | None = None) -> Event:
     """Record the event for everyone who asked. Must run inside the transaction of its cause."""
     assert connection.in_atomic_block, "an event commits together with its cause"
-    return _store(new, _recipients(new), callback=callback)
+    id_ = uuid7()
+    return _store(new, id_, _audience(new, [id_]), callback=callback)
 
 
 def append_many(news: Sequence[NewEvent]) -> list[Event]:
     """The same for many custom events, in one statement for all."""
     assert connection.in_atomic_block, "an event commits together with its cause"
-    wanted: dict[tuple[int, str, str], list[Recipient]] = {}
+    ids = [uuid7() for _ in news]
+    asked = [(new.organization.pk, new.event_type, new.source) for new in news]
+    alike: dict[tuple[int, str, str], list[UUID]] = {}
+    for id_, one in zip(ids, asked, strict=True):
+        alike.setdefault(one, []).append(id_)
+    audiences: dict[tuple[int, str, str], Audience] = {}
     stories = []
-    for new in news:
-        asked = (new.organization.pk, new.event_type, new.source)
-        if asked not in wanted:
-            wanted[asked] = _recipients(new)
-        stories.append(_story(new, wanted[asked]))
+    for id_, one, new in zip(ids, asked, news, strict=True):
+        if one not in audiences:
+            audiences[one] = _audience(new, alike[one])
+        stories.append(_story(new, id_, audiences[one]))
     _keep(stories)
     return [story.event for story in stories]
 
@@ -68,48 +77,69 @@ def append_many(news: Sequence[NewEvent]) -> list[Event]:
 def append_if_wanted(new: NewEvent) -> Event | None:
     """The same for an event that is worth a row only if someone asked for it."""
     assert connection.in_atomic_block, "an event commits together with its cause"
-    wanted_by = _recipients(new)
-    return _store(new, wanted_by) if wanted_by else None
+    id_ = uuid7()
+    audience = _audience(new, [id_])
+    return _store(new, id_, audience) if audience.size else None
 
 
 def append_for(new: NewEvent, subscription: Subscription) -> tuple[Event, Delivery]:
     """Record an event for one subscription, whatever it subscribes to: one attempt, no retries."""
     assert connection.in_atomic_block, "an event commits together with its cause"
-    event = _store(new, [recipient(subscription)], once=True)
+    event = _store(new, uuid7(), Audience([recipient(subscription)], {}), once=True)
     return event, Delivery.objects.get(event=event)
 
 
-def _recipients(new: NewEvent) -> list[Recipient]:
-    """Who asked for it, at this moment."""
-    return recipients(organization_id=new.organization.pk, event_type=new.event_type, workflow_id=new.source)
+class Audience(NamedTuple):
+    """Who asked for an event."""
+
+    at_once: Sequence[Recipient]
+    #: how many there are by payload format, if they are too many for that
+    later: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        return len(self.at_once) + sum(self.later.values())
+
+
+def _audience(new: NewEvent, ids: Sequence[UUID]) -> Audience:
+    """Of the events with these ids, at this moment. Too many are noted down for the workers."""
+    organization_id, most = new.organization.pk, settings.FAN_OUT_AT_ONCE_MAX
+    asked: dict[str, Any] = {"event_type": new.event_type, "workflow_id": new.source}
+    found = recipients(organization_id=organization_id, most=most + 1, **asked)
+    if len(found) <= most:
+        return Audience(found, {})
+    return Audience([], fan_out.keep(organization_id=organization_id, event_ids=ids, **asked))
 
 
 def _store(
     new: NewEvent,
-    wanted_by: Sequence[Recipient],
+    id_: UUID,
+    audience: Audience,
     *,
     callback: Callback | None = None,
     once: bool = False,
 ) -> Event:
-    story = _story(new, wanted_by, callback=callback, once=once)
+    story = _story(new, id_, audience, callback=callback, once=once)
     _keep([story])
     return story.event
 
 
 def _story(
-    new: NewEvent, wanted_by: Sequence[Recipient], *, callback: Callback | None = None, once: bool = False
+    new: NewEvent, id_: UUID, audience: Audience, *, callback: Callback | None = None, once: bool = False
 ) -> Story:
+    wanted_by = audience.at_once
     event = Event(
+        id=id_,
         organization=new.organization,
         type=new.event_type,
         source=new.source,
         subject=new.subject,
         is_test=new.is_test,
-        recipients=len(wanted_by) + (callback is not None),
+        recipients=audience.size + (callback is not None),
         occurred_at=new.occurred_at,
     )
     event.event_id = new.event_id or f"{EVENT_ID_PREFIX}{event.id.hex}"
-    formats_needed = {r.payload_format for r in wanted_by}
+    formats_needed = {r.payload_format for r in wanted_by} | set(audience.later)
     if callback is not None:
         formats_needed.add(callback.payload_format)
     bodies = _freeze(new, event, formats_needed)

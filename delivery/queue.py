@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -26,6 +27,9 @@ from delivery.states import Lane
 logger = logging.getLogger(__name__)
 
 DELIVER = "delivery.tasks.deliver"
+FAN_OUT = "delivery.tasks.fan_out"
+# A worker that is woken up later than this has looked by itself.
+FAN_OUT_EXPIRES_SECONDS = 10
 # 50,000 wake-ups of about 200 bytes: 10 MB. Beyond that the requeuer does it.
 BACKLOG_MAX = 50_000
 BATCH_MAX = 500
@@ -45,7 +49,8 @@ class Publisher:
     """Publishes in the background, in order, in batches."""
 
     def __init__(self) -> None:
-        self._queue: Queue[WakeUp] = Queue(BACKLOG_MAX)
+        # None: an event waits for its fan-out.
+        self._queue: Queue[WakeUp | None] = Queue(BACKLOG_MAX)
         self._thread = threading.Thread(target=self._run, name="wake-up-publisher", daemon=True)
         self._thread.start()
 
@@ -58,6 +63,10 @@ class Publisher:
                     "wake-ups left to the requeuer: backlog full count=%d", len(wake_ups) - position
                 )
                 return
+
+    def publish_fan_out(self) -> None:
+        with suppress(Full):
+            self._queue.put_nowait(None)
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything handed over so far has been tried; False if the time ran out."""
@@ -74,13 +83,25 @@ class Publisher:
                     batch.append(self._queue.get_nowait())
                 except Empty:
                     break
+            wake_ups = [wake_up for wake_up in batch if wake_up is not None]
             try:
-                send(batch)
+                if len(wake_ups) < len(batch):
+                    send_fan_out()
+                if wake_ups:
+                    send(wake_ups)
             except Exception:
                 logger.warning("wake-ups left to the requeuer: publishing failed", exc_info=True)
             finally:
                 for _ in batch:
                     self._queue.task_done()
+
+
+def send_fan_out() -> None:
+    """Wake a worker's fan-out up, now, in this thread; without it, it looks each second."""
+    try:
+        current_app.send_task(FAN_OUT, queue="maintenance", expires=FAN_OUT_EXPIRES_SECONDS)
+    except (OperationalError, OSError) as error:
+        logger.warning("a fan-out waits for the next look: broker away error=%s", error)
 
 
 def send(batch: Sequence[WakeUp]) -> bool:
@@ -160,6 +181,11 @@ def publish_after_commit(wake_ups: Sequence[WakeUp]) -> None:
         publisher().publish(wake_ups)
 
     transaction.on_commit(hand_over, robust=True)
+
+
+def wake_fan_out_after_commit() -> None:
+    """The same for an event whose deliveries workers are to make."""
+    transaction.on_commit(lambda: publisher().publish_fan_out(), robust=True)
 
 
 @atexit.register

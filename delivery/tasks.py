@@ -53,6 +53,12 @@ def _attempt(delivery_id: UUID, attempt: int) -> Again | None:
         return None
 
 
+@shared_task(name="delivery.tasks.fan_out")
+def fan_out() -> None:
+    """An event with many recipients has happened."""
+    worker.wake_fan_out()
+
+
 @shared_task(name="delivery.tasks.send_notices")
 def send_notices() -> None:
     """Mails to organizations, such as of a disabled subscription."""

@@ -18,6 +18,7 @@ from django.db import close_old_connections, connection
 
 from delivery import slow
 from delivery.database import DATABASE_AWAY
+from delivery.fan_out.loop import FanOutLoop
 from delivery.presence import Load, Presence, sender_count
 from delivery.replays.loop import ReplayLoop
 from delivery.requeue import requeue_once
@@ -154,6 +155,7 @@ class RequeueLoop:
 
 _loop: RequeueLoop | None = None
 _replays: ReplayLoop | None = None
+_fan_out: FanOutLoop | None = None
 
 
 _received_at = time.monotonic()
@@ -167,7 +169,7 @@ def _note_message(**_: Any) -> None:
 
 @worker_ready.connect
 def _start_requeuer(sender: Any, **_: Any) -> None:
-    global _loop, _replays
+    global _loop, _replays, _fan_out
     collecting.seldom()
     queues = sender.app.amqp.queues
     _loop = RequeueLoop(
@@ -184,6 +186,14 @@ def _start_requeuer(sender: Any, **_: Any) -> None:
     _loop.start()
     _replays = ReplayLoop()
     _replays.start()
+    _fan_out = FanOutLoop()
+    _fan_out.start()
+
+
+def wake_fan_out() -> None:
+    """A process of a pool that forks has no loop: the worker's own looks each second."""
+    if _fan_out is not None:
+        _fan_out.wake()
 
 
 @worker_shutting_down.connect
@@ -192,6 +202,8 @@ def _stop_requeuer(**_: Any) -> None:
         _loop.stop()
     if _replays is not None:
         _replays.stop()
+    if _fan_out is not None:
+        _fan_out.stop()
 
 
 @worker_shutdown.connect

@@ -17,6 +17,7 @@ from delivery.admin.filters import (
     search_deliveries,
     uuid_or_none,
 )
+from delivery.fan_out import chunks as fan_out
 from delivery.models import Attempt, Canary, Delivery, Event, EventBody, SlowReceiver, Worker
 from subscriptions.admin.base import ReadOnlyAdmin
 from subscriptions.admin.filters import (
@@ -49,8 +50,12 @@ class EventAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         *("id", "type", "event_id", "organization", "source", "subject", "is_test", "recipients"),
-        *("occurred_at", "created_at"),
+        *("not_told_yet", "occurred_at", "created_at"),
     )
+
+    @admin.display(description="recipients without a delivery yet")
+    def not_told_yet(self, event: Event) -> int:
+        return fan_out.left(event.pk)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from delivery.doctor.finding import Finding, error, ok, span, warning
+from delivery.fan_out import chunks as fan_out
 from delivery.hold import WORKER_LOST
 from delivery.models import Delivery, SlowReceiver
 from delivery.states import Lane
@@ -88,6 +89,21 @@ def judge_lateness(lane: str, rows: int, seconds: float) -> Finding:
         id_,
         what,
         f"Add workers for {Lane(lane).queue} or raise their --concurrency; see which receivers are slow.",
+    )
+
+
+def fan_outs() -> Iterator[Finding]:
+    """Events whose deliveries workers have to make."""
+    events, seconds = fan_out.waiting(most=COUNTED_MAX)
+    if not events:
+        yield ok("events.fan_out", "no event waits for its fan-out")
+        return
+    what = f"{counted(events, 'event waits', 'events wait')} for fan-out, the oldest for {span(seconds)}"
+    if seconds <= settings.DUE_LATE_WARNING_SECONDS:
+        yield ok("events.fan_out", what)
+        return
+    yield warning(
+        "events.fan_out", what, "Look for errors of the fan-out in the workers' logs, or add workers."
     )
 
 
@@ -250,6 +266,7 @@ def counted(rows: int, one: str, many: str) -> str:
 #: by the id that is used when the check itself fails
 CHECKS: Mapping[str, Callable[[], Iterator[Finding]]] = {
     "due": late,
+    "events.fan_out": fan_outs,
     "deliveries.stuck": stuck,
     "deliveries.held": held,
     "receivers.slow": slow,

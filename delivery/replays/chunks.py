@@ -6,7 +6,6 @@ The lock on the replay's row is the only claim; it ends with its connection.
 """
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -14,10 +13,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Max, Min, Q, TextField
+from django.db.models import Count, Max, Q, TextField
 from django.db.models.functions import Cast, Now
 
-from delivery.database import DATABASE_AWAY
+from delivery import turns
 from delivery.models import Delivery
 from delivery.outbox import EVENT_ID_PREFIX
 from delivery.queue import WakeUp, publish_after_commit
@@ -31,10 +30,6 @@ logger = logging.getLogger(__name__)
 # person's "pause" waits for the lock: about 0.2 s.
 SCANNED_ROWS_MAX = 20_000
 EXAMINED_ROWS_MAX = 1_000
-# A replay whose chunk fails by a fault of ours must not keep the others waiting.
-FAULT_PAUSE_SECONDS = 60
-# The server itself ends the transaction of a process whose machine vanished.
-IDLE_MAX_MILLISECONDS = 30_000
 # A key of our own in PostgreSQL's space of advisory locks.
 ADVISORY_LOCK = 7_205_019
 LARGEST_INT4 = 2**31 - 1
@@ -60,39 +55,22 @@ RETURNING id
 
 def carry_on(stop: Callable[[], bool] = lambda: False) -> float:
     """Chunks of all running replays, in turn, until none is due; seconds until the next one is."""
-    while not stop() and (replay_id := _next_due()) is not None:
-        try:
-            advance(replay_id)
-        except DATABASE_AWAY:
-            raise
-        except Exception:
-            logger.exception("replay fails; it goes on later replay=%s", replay_id)
-            _running(replay_id).update(next_chunk_at=Now() + timedelta(seconds=FAULT_PAUSE_SECONDS))
-    return seconds_until_due()
+    return turns.in_turn(Replay.objects.filter(state=ReplayState.RUNNING), advance, what="replay", stop=stop)
 
 
-def _next_due() -> UUID | None:
-    due = Replay.objects.filter(state=ReplayState.RUNNING, next_chunk_at__lte=Now())
-    return due.order_by("next_chunk_at").values_list("pk", flat=True).first()
+def seconds_until_due(replay_id: UUID) -> float:
+    """Until the next chunk of this replay; infinite if it is not running."""
+    return turns.seconds_until_due(_running(replay_id))
 
 
 def _running(replay_id: UUID) -> Any:
     return Replay.objects.filter(pk=replay_id, state=ReplayState.RUNNING)
 
 
-def seconds_until_due(replay_id: UUID | None = None) -> float:
-    """Until the next chunk of this replay, or of any; infinite if none is running."""
-    rows = Replay.objects.filter(state=ReplayState.RUNNING)
-    if replay_id is not None:
-        rows = rows.filter(pk=replay_id)
-    wait: timedelta | None = rows.aggregate(wait=Min("next_chunk_at") - Now())["wait"]
-    return math.inf if wait is None else max(0.0, wait.total_seconds())
-
-
 @transaction.atomic
 def advance(replay_id: UUID) -> bool:
     """The next chunk of the replay; False if it is not due, not running or in somebody else's hands."""
-    _end_if_idle()
+    turns.end_if_idle()
     locked = _running(replay_id).filter(next_chunk_at__lte=Now()).select_for_update(skip_locked=True)
     replay: Replay | None = locked.first()
     if replay is None:
@@ -198,8 +176,3 @@ def one_at_a_time(organization_id: int | None) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [ADVISORY_LOCK])
             key = [ADVISORY_LOCK, organization_id % LARGEST_INT4]
             cursor.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", key)
-
-
-def _end_if_idle() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = %s", [IDLE_MAX_MILLISECONDS])

@@ -10,7 +10,10 @@ import psycopg2
 
 from tests.chaos.records import AttemptRow, DeliveryRow, EventRow
 
-OPEN = "SELECT count(*) FROM delivery_delivery WHERE state IN ('pending', 'waiting')"
+OPEN = """
+SELECT count(*) + (SELECT count(*) FROM delivery_fanout) FROM delivery_delivery
+WHERE state IN ('pending', 'waiting')
+"""
 EVENTS = "SELECT event_id, type, subject, recipients FROM delivery_event WHERE NOT is_test"
 DELIVERIES = """
 SELECT d.id::text, e.event_id, d.webhook_id, d.url, d.state, d.reason, d.attempts, d.claim_number,

@@ -59,7 +59,11 @@ class Outcome:
 
 def run(config: Config, say: Callable[[str], None]) -> Outcome:
     """Start everything, break it for so long, let it recover, and judge."""
-    env = {"DELIVERY_LEASE_MARGIN_SECONDS": str(LEASE_MARGIN_SECONDS)}
+    env = {
+        "DELIVERY_LEASE_MARGIN_SECONDS": str(LEASE_MARGIN_SECONDS),
+        # Events with one recipient take one way, those with more the other.
+        "FAN_OUT_AT_ONCE_MAX": "1",
+    }
     with (
         temporary.folder() as folder,
         Target(config.seed) as target,

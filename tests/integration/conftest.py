@@ -63,8 +63,13 @@ def _delete_all(tables: list[str]) -> None:
 class CollectedWakeUps(list[WakeUp]):
     """Stands where the publisher is."""
 
+    fan_outs = 0
+
     def publish(self, wake_ups: Sequence[WakeUp]) -> None:
         self.extend(wake_ups)
+
+    def publish_fan_out(self) -> None:
+        self.fan_outs += 1
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Events with so many recipients that workers make their deliveries, chunk by chunk."""
