@@ -39,31 +39,31 @@ SELECT payload_format, cardinality(ids) FROM matching
 # Who is disabled at this moment gets it held; the shared lock orders that against a recovery. Who was stopped
 # since gets a delivery as well: the worker that claims it cancels it and says why.
 CHUNK = """
-WITH fan_out AS (
-    SELECT event_id, payload_format, subscription_ids[done + 1 : done + %(rows)s] AS ids
-    FROM delivery_fanout WHERE id = %(id)s
-), chosen AS MATERIALIZED (
-    SELECT f.event_id, f.payload_format, chosen.id, chosen.place
-    FROM fan_out f CROSS JOIN unnest(f.ids) WITH ORDINALITY AS chosen (id, place)
+WITH fan_out AS MATERIALIZED (
+    SELECT e.id, e.organization_id, e.event_id, e.is_test, b.id AS body_id,
+           f.subscription_ids[f.done + 1 : f.done + %(rows)s] AS chosen
+    FROM delivery_fanout f
+    JOIN delivery_event e ON e.id = f.event_id
+    JOIN delivery_eventbody b ON b.event_id = f.event_id AND b.payload_format = f.payload_format
+    WHERE f.id = %(id)s
 ), disabled AS MATERIALIZED (
     SELECT id FROM subscriptions_subscription
-    WHERE id IN (SELECT id FROM chosen) AND is_active AND disabled_at IS NOT NULL FOR SHARE
+    WHERE id = ANY((SELECT chosen FROM fan_out)::bigint[]) AND is_active AND disabled_at IS NOT NULL FOR SHARE
 )
 INSERT INTO delivery_delivery (
     id, organization_id, event_id, body_id, subscription_id, url, webhook_id, is_test, once, lane, state,
     reason, attempts, claim_number, nudges, held_at, next_attempt_at, nudged_at
 )
-SELECT uuidv7(), e.organization_id, e.id, b.id, s.id, s.url, e.event_id, e.is_test, false, 'first',
+SELECT uuidv7(), f.organization_id, f.id, f.body_id, s.id, s.url, f.event_id, f.is_test, false, 'first',
        CASE WHEN d.id IS NULL THEN 'pending' ELSE 'held' END,
        CASE WHEN d.id IS NULL THEN '' ELSE %(disabled)s END, 0, 0, 0,
        CASE WHEN d.id IS NOT NULL THEN now() END,
        CASE WHEN d.id IS NULL THEN now() END, CASE WHEN d.id IS NULL THEN now() END
-FROM chosen c
-JOIN delivery_event e ON e.id = c.event_id
-JOIN delivery_eventbody b ON b.event_id = c.event_id AND b.payload_format = c.payload_format
-JOIN subscriptions_subscription s ON s.id = c.id
-LEFT JOIN disabled d ON d.id = c.id
-ORDER BY c.place
+FROM fan_out f
+CROSS JOIN unnest(f.chosen) AS chosen (id)
+-- One by one from the index, whatever the statistics say.
+CROSS JOIN LATERAL (SELECT id, url FROM subscriptions_subscription WHERE id = chosen.id LIMIT 1) AS s
+LEFT JOIN disabled d ON d.id = s.id
 RETURNING id, state
 """
 
