@@ -6,11 +6,12 @@ secrets raises it. What is bounded is memory: the least recently used entries go
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 
-from subscriptions.snapshots import Receiver, of_subscription
+from subscriptions.snapshots import Receiver, of_subscription, of_subscriptions
 
-ENTRIES_MAX = 10_000  # about 1 KB each: 10 MB per worker process
+ENTRIES_MAX = 20_000  # about 2 KB each: 40 MB per worker process
 
 _entries: OrderedDict[int, tuple[int, Receiver]] = OrderedDict()
 _lock = Lock()
@@ -26,12 +27,25 @@ def receiver(subscription_id: int, version: int) -> Receiver | None:
     found = of_subscription(subscription_id)
     if found is None:
         return None
+    _keep(subscription_id, version, found)
+    return found
+
+
+def warm(versions: Mapping[int, int]) -> None:
+    """Read together those that are not here at their version: an event to thousands needs each of them."""
+    with _lock:
+        missing = [id_ for id_, version in versions.items() if _entries.get(id_, (0,))[0] != version]
+    if len(missing) > 1:
+        for id_, (version, found) in of_subscriptions(missing).items():
+            _keep(id_, version, found)
+
+
+def _keep(subscription_id: int, version: int, found: Receiver) -> None:
     with _lock:
         _entries[subscription_id] = (version, found)
         _entries.move_to_end(subscription_id)
         while len(_entries) > ENTRIES_MAX:
             _entries.popitem(last=False)
-    return found
 
 
 def clear() -> None:

@@ -1,6 +1,8 @@
 """The frozen read model of a receiver that a worker signs and sends with."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +12,12 @@ from django.db.models import Q
 
 from subscriptions import masks, secrets
 from subscriptions.models import ApiKey, SigningSecret, Subscription
+
+# The columns of a subscription that a receiver is made of.
+_READ = (
+    "version url encrypted_url signature_schemes retry_policy retry_schedule timeout_seconds "
+    "encrypted_headers rate_limit_per_second"
+).split()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +77,35 @@ def of_subscription(subscription_id: int) -> Receiver | None:
         subscription = Subscription.objects.filter(pk=subscription_id, deleted_at=None).first()
         if subscription is None:
             return None
-        receiver = _receiver(subscription)
+        receiver = _receiver(subscription, _secrets_of([subscription_id]))
         # Every change of it and of its secrets raises the version: unchanged, they belong together.
         if Subscription.objects.filter(pk=subscription_id, version=subscription.version).exists():
             return receiver
 
 
-def _receiver(subscription: Subscription) -> Receiver:
+def of_subscriptions(subscription_ids: Collection[int]) -> dict[int, tuple[int, Receiver]]:
+    """The same for many in as many statements, each with its version.
+
+    What is gone, changes at this moment or cannot be decrypted is missing: read alone it says which.
+    """
+    own: dict[int | None, list[SigningSecret]] = defaultdict(list)
+    rows = list(Subscription.objects.filter(pk__in=subscription_ids, deleted_at=None).only(*_READ))
+    for secret in _secrets_of(subscription_ids):
+        own[secret.subscription_id].append(secret)
+    versions = dict(Subscription.objects.filter(pk__in=subscription_ids).values_list("pk", "version"))
+    found = {}
+    for row in rows:
+        if versions.get(row.pk) == row.version:
+            with suppress(secrets.UndecryptableSecret):
+                found[row.pk] = row.version, _receiver(row, own[row.pk])
+    return found
+
+
+def _secrets_of(subscription_ids: Collection[int]) -> Iterable[SigningSecret]:
+    return SigningSecret.objects.filter(subscription_id__in=subscription_ids).order_by("-id")
+
+
+def _receiver(subscription: Subscription, keys: Iterable[SigningSecret]) -> Receiver:
     schedule = subscription.retry_schedule
     return Receiver(
         url=subscription.full_url,
@@ -84,7 +114,7 @@ def _receiver(subscription: Subscription) -> Receiver:
         retry_schedule=None if schedule is None else tuple(schedule),
         timeout_seconds=subscription.timeout_seconds or settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
         headers=tuple(secrets.decrypt_headers(subscription.encrypted_headers).items()),
-        keys=_keys(Q(subscription_id=subscription.pk)),
+        keys=_opened(keys),
         rate_limit_per_second=subscription.rate_limit_per_second,
     )
 
@@ -107,10 +137,6 @@ def signing_api_key(api_key_id: int | None) -> str | None:
         return None
     key = ApiKey.objects.filter(pk=api_key_id, signs=True, revoked_at=None).first()
     return None if key is None else secrets.decrypt(key.encrypted_key)
-
-
-def _keys(owned: Q) -> tuple[SigningKey, ...]:
-    return _opened(SigningSecret.objects.filter(owned).order_by("-id"))
 
 
 def _opened(rows: Iterable[SigningSecret]) -> tuple[SigningKey, ...]:

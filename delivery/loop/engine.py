@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,7 @@ from delivery.sender import Answer, NoAnswer
 from delivery.sender.loop import LoopTransport
 from delivery.short_waits import ShortWaits
 from delivery.slow import receiver_of
+from subscriptions import cache
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +150,10 @@ class Engine:
 
     def _claim_rows(self, waiting: dict[tuple[UUID, int], Job]) -> list[Claimed]:
         self._claim_connection.ready()
-        return claim_many(waiting)
+        claimed = claim_many(waiting)
+        with suppress(*DATABASE_AWAY):  # then each is read, or not, when it is prepared
+            cache.warm({c.subscription_id: c.subscription_version or 0 for c in claimed if c.subscription_id})
+        return claimed
 
     def _prepare(self, job: Job, claimed: Claimed, claimed_at: float) -> Prepared | None:
         try:

@@ -263,14 +263,14 @@ def test_a_test_event_is_not_held_as_it_goes_out_while_disabled(
 def between(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """What happens after a worker has read a subscription and before it reads the secrets, once."""
     happens: list[Callable[[], object]] = []
-    read = snapshots._keys
+    read = snapshots._secrets_of
 
-    def late(owned: Any) -> Any:
+    def late(subscription_ids: Any) -> Any:
         if happens:
             happens.pop()()
-        return read(owned)
+        return read(subscription_ids)
 
-    monkeypatch.setattr(snapshots, "_keys", late)
+    monkeypatch.setattr(snapshots, "_secrets_of", late)
     return happens
 
 
