@@ -121,7 +121,7 @@ def test_the_order_is_roughly_kept(
     then = made(organization, 20)
     untold(*then)
 
-    work(engines, settings, until=lambda: delivered() == 40)
+    work(engines[:1], settings, until=lambda: delivered() == 40)
 
     place = {delivery.webhook_id: number for number, delivery in enumerate([*first, *then])}
     came = [place[request.headers["webhook-id"]] for request in receiver.at()]
