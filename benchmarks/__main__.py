@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     options = Options(
         repeats=chosen.repeats or (1 if chosen.quick else 3),
         share=QUICK_SHARE if chosen.quick else max(chosen.share, 1),
-        workers=env.integer("BENCH_WORKERS", StackConfig.workers, at_least=1),
+        workers=env.integer("BENCH_WORKERS", Options.workers, at_least=1),
         pool=env.text("BENCH_POOL", StackConfig.pool),
         concurrency=env.integer("BENCH_CONCURRENCY", StackConfig.concurrency, at_least=1),
         env=dict(pair.split("=", 1) for pair in env.text("BENCH_ENV", " ").split()),

@@ -31,7 +31,8 @@ class Options:
     repeats: int = 3
     share: int = 1
     """Do only the so-manieth part of the work."""
-    workers: int = 1
+    workers: int = 2
+    """Processes: one for each core, for Python runs one thread at a time."""
     pool: str = StackConfig.pool
     concurrency: int = StackConfig.concurrency
     env: Mapping[str, str] = field(default_factory=dict)

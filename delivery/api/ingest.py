@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 # Their bodies, of at most API_BODY_MAX_BYTES each, are one statement.
 EVENTS_MAX = 64
+# About what storing a batch takes. Of 32 callers at once 1,175 events a second without it, 1,200 with 2 ms,
+# 1,330 with 5 ms, 1,240 with 8 ms, 1,080 with 12 ms.
+GATHER_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,13 @@ class Ingest:
     """Stores what is put to it, whatever has gathered at a time."""
 
     def __init__(self) -> None:
-        self._batches = Batches("ingest", self._answer_all, most=EVENTS_MAX, leave=lambda: connection.close())
+        self._batches = Batches(
+            "ingest",
+            self._answer_all,
+            most=EVENTS_MAX,
+            gather_seconds=GATHER_SECONDS,
+            leave=lambda: connection.close(),
+        )
         self._connection = OwnConnection(PLANNED_ONCE)
         self._batches.start()
 

@@ -17,6 +17,8 @@ from delivery.short_waits import ShortWaits
 logger = logging.getLogger(__name__)
 
 RECORDS_MAX = 256
+# Nobody waits for a record; the request is over.
+GATHER_SECONDS = 0.005
 
 
 class Recording:
@@ -28,7 +30,13 @@ class Recording:
         self._short_waits = short_waits
         self._finish = finish
         self._connection = OwnConnection(BY_KEY_ONLY)
-        self._batches = Batches("records", self._record, most=RECORDS_MAX, leave=close_connection)
+        self._batches = Batches(
+            "records",
+            self._record,
+            most=RECORDS_MAX,
+            gather_seconds=GATHER_SECONDS,
+            leave=close_connection,
+        )
         self.start, self.stop, self.put = self._batches.start, self._batches.stop, self._batches.put
 
     def _record(self, ended: list[Ended]) -> None:
