@@ -213,6 +213,7 @@ class Engine:
                 postponed = Postponed(prepared.claimed, RECEIVER_BUSY, seconds)
             self._aways.put(Away(job, postponed))
             return
+        began = time.monotonic()
         try:
             result: Answer | NoAnswer = await self._transport.send(request)
         except Exception as error:  # noqa: BLE001 - Celery logs it as the task's failure
@@ -220,7 +221,7 @@ class Engine:
         else:
             self._records.put(Ended(job, prepared, result))
         finally:
-            give_back_all(lines)
+            give_back_all(lines, time.monotonic() - began)
 
     # --- the thread of those that found no place
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 SOON_SECONDS = 0.5
 # A receiver that has recovered is not made to wait for what was given back before.
 AWAY_MAX_SECONDS = 30.0
+# How much the latest request says of how long the next one will hold its place.
+NEWEST_COUNTS = 0.2
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Line:
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     #: when, in monotonic seconds, the last of those who were sent away may come back
     last_back: float = 0.0
+    #: how long requests have held their places lately; None: none has ended yet
+    held_seconds: float | None = None
 
     @property
     def places(self) -> int:
@@ -59,7 +63,11 @@ class Line:
         turn.cancel()
         return False
 
-    def give_back(self) -> None:
+    def give_back(self, held_seconds: float | None = None) -> None:
+        """`held_seconds`: how long a request took; None: there was none."""
+        if held_seconds is not None:
+            before = held_seconds if self.held_seconds is None else self.held_seconds
+            self.held_seconds = before + NEWEST_COUNTS * (held_seconds - before)
         self.taken -= 1
         self._hand_over()
 
@@ -76,9 +84,12 @@ class Line:
                 turn.set_result(None)
 
     def away_seconds(self, request_seconds: float) -> float:
-        """When to come back: one after the other, as places come free if each request takes that long."""
+        """When to come back: one after the other, as places come free.
+
+        That is as fast as requests have ended lately. Until one has, each may take its whole time-out.
+        """
         now = time.monotonic()
-        each = request_seconds / self.places
+        each = (request_seconds if self.held_seconds is None else self.held_seconds) / self.places
         self.last_back = min(max(self.last_back, now + SOON_SECONDS) + each, now + AWAY_MAX_SECONDS)
         return self.last_back - now
 
@@ -130,6 +141,6 @@ async def take_all(lines: Sequence[Line], seconds: float = SOON_SECONDS) -> Line
     return None
 
 
-def give_back_all(lines: Sequence[Line]) -> None:
+def give_back_all(lines: Sequence[Line], held_seconds: float | None = None) -> None:
     for line in lines:
-        line.give_back()
+        line.give_back(held_seconds)

@@ -106,6 +106,28 @@ def test_those_sent_away_come_back_one_after_the_other_but_not_too_late() -> Non
     assert max(seconds) <= AWAY_MAX_SECONDS
 
 
+def test_those_sent_away_from_a_quick_receiver_come_back_as_fast_as_it_answers() -> None:
+    line = Line(limit=10)
+    line.taken = 2
+    line.give_back(held_seconds=0.1)
+    line.give_back(held_seconds=0.1)
+
+    seconds = [line.away_seconds(request_seconds=10.0) for _ in range(100)]
+
+    assert 0.9 < seconds[-1] - seconds[0] < 1.1
+
+
+def test_a_receiver_that_hangs_is_not_taken_for_quick_because_it_was_so_before() -> None:
+    line = Line(limit=10)
+    line.taken = 21
+    line.give_back(held_seconds=0.1)
+    for _ in range(20):
+        line.give_back(held_seconds=10.0)
+
+    assert line.held_seconds is not None
+    assert line.held_seconds > 9
+
+
 def test_two_processes_share_what_a_receiver_may_have_open(
     organization: Organization, subscribe: Callable[..., Subscription], receiver: Receiver
 ) -> None:
