@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from delivery import batches
 from delivery.batches import GATHER_AFTER, Batches
 
 
@@ -14,7 +13,7 @@ def worked_on(*lots: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], l
     sizes: list[int] = []
     waits: list[float] = []
     turns = [threading.Semaphore(0), threading.Semaphore(0)]
-    monkeypatch.setattr(batches.time, "sleep", waits.append)
+    monkeypatch.setattr("delivery.batches.time.sleep", waits.append)
 
     def work(items: list[int]) -> None:
         sizes.append(len(items))
