@@ -25,7 +25,7 @@ from delivery.recorder import Outcome
 from delivery.states import ErrorClass
 from subscriptions.addresses import origin_of
 
-URLS_KEPT = 10_000
+URLS_KEPT = 20_000
 # Time-outs that led to nothing, of so many receivers, are remembered.
 STREAKS_MAX = 10_000
 # Others may put something aside until they, too, know that the receiver has recovered.

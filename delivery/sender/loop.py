@@ -37,7 +37,8 @@ from delivery.sender.transport import prepared_url, tls_context
 from delivery.states import ErrorClass
 from subscriptions.addresses import TargetRule
 
-URLS_KEPT = 10_000
+# As many as receivers are kept (subscriptions/cache.py): an event may go to all of them.
+URLS_KEPT = 20_000
 IDLE_CONNECTION_SECONDS = 30.0
 
 

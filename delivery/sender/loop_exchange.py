@@ -18,17 +18,18 @@ from delivery.sender.result import SendFailure
 from delivery.states import ErrorClass
 
 READ_AHEAD_BYTES = 8 * 1024
+# About 3 KB each.
 ROUTES_MAX = 10_000
 # The deadline of the whole is somebody else's.
 UNBOUNDED = aiohttp.ClientTimeout(total=None)
 
 
 class Route(NamedTuple):
-    """What all requests to a URL have in common."""
+    """What all requests to one scheme, host and port have in common."""
 
     request: aiohttp.ClientRequest
     """For the pool only: it says where to connect."""
-    head: str
+    host: str
 
 
 class RawAnswer(NamedTuple):
@@ -44,7 +45,7 @@ class Exchanges:
 
     def __init__(self, connector: aiohttp.BaseConnector) -> None:
         self._connector = connector
-        self._routes: dict[URL, Route] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
 
     async def close(self) -> None:
         await self._connector.close()
@@ -57,7 +58,7 @@ class Exchanges:
         Raises aiohttp.ClientError, OSError or SendFailure; ValueError where a header holds a line break.
         """
         route = self._route(url)
-        head = _head(route, headers, len(body))
+        head = _head(url.raw_path_qs, route.host, headers, len(body))
         connection = await self._connector.connect(route.request, traces=[], timeout=UNBOUNDED)
         is_reusable = False
         try:
@@ -87,24 +88,24 @@ class Exchanges:
                 connection.close()
 
     def _route(self, url: URL) -> Route:
-        route = self._routes.get(url)
+        key = (url.scheme, url.raw_authority)
+        route = self._routes.get(key)
         if route is None:
-            if len(self._routes) >= ROUTES_MAX:
-                self._routes.clear()
             if url.scheme not in ("http", "https"):
                 raise ValueError("the URL is not of http or https")
+            if len(self._routes) >= ROUTES_MAX:
+                self._routes.clear()
             request = aiohttp.ClientRequest("POST", url, loop=asyncio.get_running_loop())
-            head = f"POST {url.raw_path_qs} HTTP/1.1\r\nHost: {request.headers['Host']}\r\n"
-            route = self._routes[url] = Route(request, head)
+            route = self._routes[key] = Route(request, request.headers["Host"])
         return route
 
 
-def _head(route: Route, headers: Mapping[str, str], body_bytes: int) -> bytes:
+def _head(path: str, host: str, headers: Mapping[str, str], body_bytes: int) -> bytes:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     # Judged long before; this is the last place where one header could become two.
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\x00" in lines:
         raise ValueError("a header holds a line break")
-    return f"{route.head}{lines}Content-Length: {body_bytes}\r\n\r\n".encode()
+    return f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{lines}Content-Length: {body_bytes}\r\n\r\n".encode()
 
 
 async def _final_answer(protocol: ResponseHandler) -> tuple[Any, aiohttp.StreamReader]:

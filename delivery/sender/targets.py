@@ -8,7 +8,7 @@ from subscriptions.addresses import TargetRule, ascii_url
 from subscriptions.headers import cannot_be_sent
 
 # Judging a URL's text takes 10 to 50 µs, finding what was said of it 0.1; the two are about 1 KB.
-URLS_KEPT = 10_000
+URLS_KEPT = 20_000
 
 
 class Targets:
