@@ -6,7 +6,7 @@ event with many recipients only who they are is written; workers make the delive
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -95,6 +95,8 @@ class Audience(NamedTuple):
     at_once: Sequence[Recipient]
     #: how many there are by payload format, if they are too many for that
     later: Mapping[str, int]
+    #: those at once who are disabled: what they would get is kept until a person recovers it
+    held: Set[int] = frozenset()
 
     @property
     def size(self) -> int:
@@ -107,7 +109,8 @@ def _audience(new: NewEvent, ids: Sequence[UUID]) -> Audience:
     asked: dict[str, Any] = {"event_type": new.event_type, "workflow_id": new.source}
     found = recipients(organization_id=organization_id, most=most + 1, **asked)
     if len(found) <= most:
-        return Audience(found, {})
+        disabled = [r.id for r in found if r.disabled_at is not None]
+        return Audience(found, {}, still_disabled(disabled) if disabled else frozenset())
     return Audience([], fan_out.keep(organization_id=organization_id, event_ids=ids, **asked))
 
 
@@ -143,8 +146,9 @@ def _story(
     if callback is not None:
         formats_needed.add(callback.payload_format)
     bodies = _freeze(new, event, formats_needed)
-    held = set() if once else _held(wanted_by)
-    rows = [Row(uuid7(), bodies[r.payload_format][0], r.url, r.id, None, r.id in held) for r in wanted_by]
+    rows = [
+        Row(uuid7(), bodies[r.payload_format][0], r.url, r.id, None, r.id in audience.held) for r in wanted_by
+    ]
     if callback is not None:
         body_id = bodies[callback.payload_format][0]
         rows.append(Row(uuid7(), body_id, callback.url, None, json.dumps(callback.as_row()), False))
@@ -157,12 +161,6 @@ def _keep(stories: Sequence[Story]) -> None:
         insert(stories)
     rows = [row for story in stories for row in story.rows]
     publish_after_commit([WakeUp(row.id, 1, Lane.FIRST) for row in rows if not row.held])
-
-
-def _held(wanted_by: Sequence[Recipient]) -> set[int]:
-    """Those who are disabled: what they would get is kept until a person recovers it."""
-    disabled = [r.id for r in wanted_by if r.disabled_at is not None]
-    return still_disabled(disabled) if disabled else set()
 
 
 def _freeze(new: NewEvent, event: Event, formats_needed: set[str]) -> Bodies:

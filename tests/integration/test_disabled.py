@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -163,6 +164,21 @@ def test_what_arrives_meanwhile_is_held_and_nobody_is_woken(
     assert wake_ups == []
     assert (delivery.state, delivery.reason) == (State.HELD, "subscription_disabled")
     assert not delivery.attempt_log.exists()
+
+
+def test_a_batch_asks_once_who_is_disabled_and_holds_each_of_its_events(
+    api: APIClient, disabled: Subscription, wake_ups: CollectedWakeUps
+) -> None:
+    wake_ups.clear()
+    events = [{"event_type": "order.paid", "data": {"n": n}} for n in range(5)]
+
+    with CaptureQueriesContext(connection) as captured:
+        answer(api.post("/v1/events/batch", {"events": events}))
+
+    asked = [query for query in captured.captured_queries if "FOR SHARE" in query["sql"]]
+    assert len(asked) == 1
+    assert wake_ups == []
+    assert Delivery.objects.filter(event__type="order.paid", state=State.HELD).count() == 1 + 5
 
 
 def test_what_was_written_before_the_disabling_was_seen_is_held_by_its_worker(
