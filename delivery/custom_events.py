@@ -35,18 +35,9 @@ def custom_event(
 
     Raises Conflict if that id was used for an event of another type.
     """
-    one = CustomEvent(organization=organization, event_type=event_type, data=data, event_id=event_id)
-    try:
-        with transaction.atomic():
-            event = _first(one) or outbox.append(_new(one))
-    except IntegrityError:
-        # Two calls with the same id at once: the other one was first.
-        first = _first(one)
-        if first is None:
-            raise
-        event = first
-    _refuse_another_type(event, event_type)
-    return event
+    return _report(
+        CustomEvent(organization=organization, event_type=event_type, data=data, event_id=event_id)
+    )
 
 
 def custom_events(reported: Sequence[CustomEvent]) -> list[Event | DomainError]:
@@ -57,6 +48,20 @@ def custom_events(reported: Sequence[CustomEvent]) -> list[Event | DomainError]:
     except IntegrityError:
         # Another call reports one of them at this very moment.
         return [_report_alone(one) for one in reported]
+
+
+def _report(one: CustomEvent) -> Event:
+    try:
+        with transaction.atomic():
+            event = _first(one) or outbox.append(_new(one))
+    except IntegrityError:
+        # Two calls with the same id at once: the other one was first.
+        first = _first(one)
+        if first is None:
+            raise
+        event = first
+    _refuse_another_type(event, one.event_type)
+    return event
 
 
 def _report_together(reported: Sequence[CustomEvent]) -> list[Event | DomainError]:
@@ -71,12 +76,7 @@ def _report_together(reported: Sequence[CustomEvent]) -> list[Event | DomainErro
 
 def _report_alone(one: CustomEvent) -> Event | DomainError:
     try:
-        return custom_event(
-            organization=one.organization,
-            event_type=one.event_type,
-            data=one.data,
-            event_id=one.event_id,
-        )
+        return _report(one)
     except DomainError as error:
         return error
 

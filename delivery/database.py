@@ -42,3 +42,7 @@ class OwnConnection:
             with connection.cursor() as cursor:
                 cursor.execute(self.settings)
             self._seen = connection.connection
+
+
+def close_connection() -> None:
+    connection.close()  # this thread's: what `connection` means is decided at the call

@@ -14,7 +14,7 @@ from django.db import connection
 
 from delivery.batches import Batches
 from delivery.custom_events import CustomEvent, custom_events
-from delivery.database import DATABASE_AWAY, PLANNED_ONCE, OwnConnection
+from delivery.database import DATABASE_AWAY, PLANNED_ONCE, OwnConnection, close_connection
 from delivery.models import Event
 from subscriptions.api import throttling
 from subscriptions.api.authentication import Caller
@@ -60,7 +60,7 @@ class Ingest:
             self._answer_all,
             most=EVENTS_MAX,
             gather_seconds=GATHER_SECONDS,
-            leave=lambda: connection.close(),
+            leave=close_connection,
         )
         self._connection = OwnConnection(PLANNED_ONCE)
         self._batches.start()

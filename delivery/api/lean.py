@@ -26,7 +26,7 @@ from delivery.api.ingest import Answer, Asked, Stored, ingest
 from delivery.api.serializers import EVENT_ID
 from delivery.custom_events import CustomEvent
 from subscriptions.api import throttling
-from subscriptions.api.authentication import Caller
+from subscriptions.api.authentication import Caller, presented_key
 from subscriptions.event_types import is_custom_name
 from subscriptions.keys import hash_api_key
 from subscriptions.known_keys import kept_key
@@ -93,8 +93,7 @@ def _asked(environ: Environ) -> tuple[Caller, CustomEvent] | None:
 
 def _caller(environ: Environ) -> Caller | None:
     """The caller, if the key was seen a moment ago; else the ordinary way looks it up."""
-    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    text = token.strip() if scheme.lower() == "bearer" else environ.get("HTTP_X_API_KEY")
+    text = presented_key(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
     key = kept_key(hash_api_key(text)) if text else None
     if key is None or Scope.RUNS_WRITE not in key.scopes:
         return None

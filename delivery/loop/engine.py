@@ -22,7 +22,7 @@ from django.db import connection
 from delivery import deliver
 from delivery.batches import Batches
 from delivery.claim import Claimed, claim_many
-from delivery.database import DATABASE_AWAY, OwnConnection, on_live_connection
+from delivery.database import DATABASE_AWAY, OwnConnection, close_connection, on_live_connection
 from delivery.deliver import Again, Prepared
 from delivery.loop.pacing import Pacing
 from delivery.loop.permits import SOON_SECONDS, Permits, give_back_all, take_all
@@ -33,7 +33,6 @@ from delivery.loop.stages import (
     Away,
     Ended,
     Job,
-    close_connection,
 )
 from delivery.pace import RATE_LIMITED
 from delivery.recorder import Postponed, postpone_many

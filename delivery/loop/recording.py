@@ -8,9 +8,9 @@ from django.db import connection
 
 from delivery import deliver, health
 from delivery.batches import Batches
-from delivery.database import DATABASE_AWAY, OwnConnection
+from delivery.database import DATABASE_AWAY, OwnConnection, close_connection
 from delivery.deliver import Again
-from delivery.loop.stages import BY_KEY_ONLY, Ended, Job, Judged, close_connection
+from delivery.loop.stages import BY_KEY_ONLY, Ended, Job, Judged
 from delivery.recorder import Outcome, record, record_many, while_leased
 from delivery.short_waits import ShortWaits
 

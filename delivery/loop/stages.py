@@ -4,8 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
 from delivery.database import PLANNED_ONCE
 from delivery.deliver import Again, Prepared
 from delivery.recorder import Outcome, Postponed
@@ -49,7 +47,3 @@ class Judged(NamedTuple):
     job: Job
     prepared: Prepared
     outcome: Outcome
-
-
-def close_connection() -> None:
-    connection.close()  # this thread's: what `connection` means is decided at the call
