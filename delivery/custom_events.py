@@ -41,10 +41,9 @@ def custom_event(
 
 
 def custom_events(reported: Sequence[CustomEvent]) -> list[Event | DomainError]:
-    """The same for many in one transaction; in their order, each the event or why it was refused."""
+    """The same for many, all stored at once; in their order, each the event or why it was refused."""
     try:
-        with transaction.atomic():
-            return _report_together(reported)
+        return _report_together(reported)
     except IntegrityError:
         # Another call reports one of them at this very moment.
         return [_report_alone(one) for one in reported]
@@ -68,7 +67,7 @@ def _report_together(reported: Sequence[CustomEvent]) -> list[Event | DomainErro
     named = outbox.known_among([one.name for one in reported if one.name])
     first = {one.name: one for one in reversed(reported)}
     fresh = [one for one in reported if not one.name or (one.name not in named and first[one.name] is one)]
-    made = outbox.append_many([_new(one) for one in fresh])
+    made = outbox.append_all([_new(one) for one in fresh])
     events = {id(one): event for one, event in zip(fresh, made, strict=True)}
     named |= {one.name: event for one, event in zip(fresh, made, strict=True) if one.name}
     return [_told(events.get(id(one)) or named[one.name or (0, "")], one) for one in reported]

@@ -7,13 +7,14 @@ event with many recipients only who they are is written; workers make the delive
 
 import json
 from collections.abc import Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from delivery import formats
 from delivery.callbacks import Callback
@@ -53,24 +54,25 @@ def append(new: NewEvent, *, callback: Callback | None = None) -> Event:
     """Record the event for everyone who asked. Must run inside the transaction of its cause."""
     assert connection.in_atomic_block, "an event commits together with its cause"
     id_ = uuid7()
-    return _store(new, id_, _audience(new, [id_]), callback=callback)
+    return _store(new, id_, _audience_of(new, id_), callback=callback)
 
 
-def append_many(news: Sequence[NewEvent]) -> list[Event]:
-    """The same for many custom events, in one statement for all."""
-    assert connection.in_atomic_block, "an event commits together with its cause"
+def append_all(news: Sequence[NewEvent]) -> list[Event]:
+    """The same for events that have no cause but themselves; one statement stores them all.
+
+    It is a transaction of its own, which saves two round trips, unless something has to commit with it: who
+    is told later, or the lock that orders what is held against a recovery.
+    """
     ids = [uuid7() for _ in news]
-    asked = [(new.organization.pk, new.event_type, new.source) for new in news]
-    alike: dict[tuple[int, str, str], list[UUID]] = {}
-    for id_, one in zip(ids, asked, strict=True):
-        alike.setdefault(one, []).append(id_)
-    audiences: dict[tuple[int, str, str], Audience] = {}
-    stories = []
-    for id_, one, new in zip(ids, asked, news, strict=True):
-        if one not in audiences:
-            audiences[one] = _audience(new, alike[one])
-        stories.append(_story(new, id_, audiences[one]))
-    _keep(stories)
+    alike: dict[Asked, list[UUID]] = {}
+    for id_, new in zip(ids, news, strict=True):
+        alike.setdefault(_asked(new), []).append(id_)
+    found = {asked: _found(asked) for asked in alike}
+    is_plain = not connection.in_atomic_block and all(map(_is_plain, found.values()))
+    with nullcontext() if is_plain else transaction.atomic():
+        audiences = {asked: _audience(asked, found[asked], alike[asked]) for asked in alike}
+        stories = [_story(new, id_, audiences[_asked(new)]) for id_, new in zip(ids, news, strict=True)]
+        _keep(stories)
     return [story.event for story in stories]
 
 
@@ -78,7 +80,7 @@ def append_if_wanted(new: NewEvent) -> Event | None:
     """The same for an event that is worth a row only if someone asked for it."""
     assert connection.in_atomic_block, "an event commits together with its cause"
     id_ = uuid7()
-    audience = _audience(new, [id_])
+    audience = _audience_of(new, id_)
     return _store(new, id_, audience) if audience.size else None
 
 
@@ -103,15 +105,38 @@ class Audience(NamedTuple):
         return len(self.at_once) + sum(self.later.values())
 
 
-def _audience(new: NewEvent, ids: Sequence[UUID]) -> Audience:
-    """Of the events with these ids, at this moment. Too many are noted down for the workers."""
-    organization_id, most = new.organization.pk, settings.FAN_OUT_AT_ONCE_MAX
-    asked: dict[str, Any] = {"event_type": new.event_type, "workflow_id": new.source}
-    found = recipients(organization_id=organization_id, most=most + 1, **asked)
-    if len(found) <= most:
-        disabled = [r.id for r in found if r.disabled_at is not None]
-        return Audience(found, {}, still_disabled(disabled) if disabled else frozenset())
-    return Audience([], fan_out.keep(organization_id=organization_id, event_ids=ids, **asked))
+class Asked(NamedTuple):
+    """What decides who is told of an event."""
+
+    organization_id: int
+    event_type: str
+    workflow_id: str
+
+
+def _asked(new: NewEvent) -> Asked:
+    return Asked(new.organization.pk, new.event_type, new.source)
+
+
+def _found(asked: Asked) -> list[Recipient]:
+    """Who asked for it at this moment; one more than are told at once, if there are more."""
+    return recipients(**asked._asdict(), most=settings.FAN_OUT_AT_ONCE_MAX + 1)
+
+
+def _is_plain(found: Sequence[Recipient]) -> bool:
+    return len(found) <= settings.FAN_OUT_AT_ONCE_MAX and all(r.disabled_at is None for r in found)
+
+
+def _audience(asked: Asked, found: Sequence[Recipient], ids: Sequence[UUID]) -> Audience:
+    """Of the events with these ids. Too many are noted down for the workers."""
+    if len(found) > settings.FAN_OUT_AT_ONCE_MAX:
+        return Audience([], fan_out.keep(**asked._asdict(), event_ids=ids))
+    disabled = [r.id for r in found if r.disabled_at is not None]
+    return Audience(found, {}, still_disabled(disabled) if disabled else frozenset())
+
+
+def _audience_of(new: NewEvent, id_: UUID) -> Audience:
+    asked = _asked(new)
+    return _audience(asked, _found(asked), [id_])
 
 
 def _store(

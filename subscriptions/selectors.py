@@ -9,7 +9,9 @@ from django.db.models import QuerySet
 
 from subscriptions.event_types import BY_NAME_ONLY, EVERY_EVENT
 from subscriptions.models import Organization, SigningSecret, Subscription
+from webhooks_project.arrays import array
 from webhooks_project.errors import NotFound
+from webhooks_project.statements import Statement
 
 
 def of_organization(organization: Organization) -> QuerySet[Subscription]:
@@ -45,16 +47,19 @@ class Recipient(NamedTuple):
 # Who asked for an event; its values are those of `matching`.
 MATCHING = """organization_id = %(organization_id)s AND is_active AND events && %(names)s::varchar[]
   AND (workflow_ids = '{}' OR workflow_ids @> %(workflows)s::varchar[])"""
-RECIPIENTS = f"""
+RECIPIENTS = Statement(
+    "runhooks_recipients",
+    f"""
 SELECT id, payload_format, url, disabled_at FROM subscriptions_subscription
 WHERE {MATCHING} LIMIT %(most)s
-"""  # noqa: S608 - a part of this file; values are parameters
+""",  # noqa: S608 - a part of this file; values are parameters
+)
 
 
 def matching(*, organization_id: int, event_type: str, workflow_id: str) -> dict[str, Any]:
     """An event without a workflow (a custom one) reaches subscriptions that are limited to none."""
     names = [event_type] if event_type in BY_NAME_ONLY else [event_type, EVERY_EVENT]
-    return {"organization_id": organization_id, "names": names, "workflows": [workflow_id]}
+    return {"organization_id": organization_id, "names": array(names), "workflows": array([workflow_id])}
 
 
 def recipients(*, organization_id: int, event_type: str, workflow_id: str, most: int) -> list[Recipient]:
@@ -65,9 +70,7 @@ def recipients(*, organization_id: int, event_type: str, workflow_id: str, most:
     limit would be reached only after all were sorted.
     """
     asked = matching(organization_id=organization_id, event_type=event_type, workflow_id=workflow_id)
-    with connection.cursor() as cursor:
-        cursor.execute(RECIPIENTS, asked | {"most": most})
-        return sorted(Recipient(*row) for row in cursor.fetchall())
+    return sorted(Recipient(**row) for row in RECIPIENTS.run(asked | {"most": most}))
 
 
 def recipient(subscription: Subscription) -> Recipient:

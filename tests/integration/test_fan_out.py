@@ -113,7 +113,7 @@ def test_the_number_of_recipients_changes_neither_the_statements_of_the_call_nor
     call_made, _ = counted[0]
     # One more than an event with a few.
     more = "WITH subscriptions_subscription"
-    told = ["BEGIN", "SELECT subscriptions_subscription", more, "EXECUTE runhooks_store", "COMMIT"]
+    told = ["BEGIN", "EXECUTE runhooks_recipients", more, "EXECUTE runhooks_store", "COMMIT"]
     assert call_made == ["SELECT subscriptions_apikey", *told]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +15,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from delivery import cancel, claim, recorder, requeue, selectors, slow_rows
+from delivery.custom_events import CustomEvent, custom_events
+from delivery.database import PLANNED_ONCE
 from delivery.deliver import Again
 from delivery.loop.stages import BY_KEY_ONLY
 from delivery.models import Attempt, Delivery
@@ -26,6 +28,7 @@ from runs.states import Move
 from runs.transitions import Report, report_run
 from subscriptions.ids import uuid7
 from subscriptions.models import Organization, Subscription
+from subscriptions.selectors import RECIPIENTS, matching
 from tests.integration.test_outbox import CALLBACK, happen, running_run
 from tests.receiver import Receiver
 from webhooks_project.arrays import array
@@ -42,7 +45,7 @@ COMPLETE = [
     "BEGIN",
     "SELECT runs_run",
     "UPDATE runs_run",
-    "SELECT subscriptions_subscription",
+    "EXECUTE runhooks_recipients",
     # The event, its bodies and its deliveries.
     "EXECUTE runhooks_store",
     "COMMIT",
@@ -86,6 +89,33 @@ def test_the_number_of_subscriptions_does_not_change_the_number_of_statements(
         report_run(organization=organization, run_id=run.public_id, move=Move.COMPLETE, report=Report())
 
     assert statements(captured) == COMPLETE
+
+
+def test_events_that_came_together_are_two_statements_each_a_transaction_of_its_own(
+    organization: Organization, subscribe: Subscribe
+) -> None:
+    subscribe()
+    told = [CustomEvent(organization=organization, event_type="order.paid", data={}) for _ in range(9)]
+
+    with CaptureQueriesContext(connection) as captured:
+        custom_events(told)
+
+    assert statements(captured) == ["EXECUTE runhooks_recipients", "EXECUTE runhooks_store"]
+
+
+def test_events_and_what_is_held_of_them_commit_together(
+    organization: Organization, subscribe: Subscribe
+) -> None:
+    subscribe()
+    Subscription.objects.filter(pk=subscribe().pk).update(disabled_at=Now(), disabled_reason="gone")
+    told = [CustomEvent(organization=organization, event_type="order.paid", data={}) for _ in range(9)]
+
+    with CaptureQueriesContext(connection) as captured:
+        custom_events(told)
+
+    lock = "SELECT subscriptions_subscription"
+    stored = ["BEGIN", lock, "EXECUTE runhooks_store", "COMMIT"]
+    assert statements(captured) == ["EXECUTE runhooks_recipients", *stored]
 
 
 def test_an_attempt_is_a_claim_and_a_record_and_the_receiver_is_read_once(
@@ -263,3 +293,22 @@ def test_the_engine_claims_and_records_row_by_row_whatever_is_known_of_the_table
         assert "delivery_delivery_pkey on delivery_delivery" in text, text
         assert "Seq Scan" not in text
         assert "delivery_due" not in text
+
+
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_who_asked_for_an_event_is_found_by_the_organization(subscribe: Subscribe, is_counted: bool) -> None:
+    subscribe()
+    others = """INSERT INTO subscriptions_subscription
+        SELECT (jsonb_populate_record(s, jsonb_build_object('id', n, 'organization_id', n / 10))).*
+        FROM subscriptions_subscription s, generate_series(100000, 119999) n"""
+    asked = matching(organization_id=10_500, event_type="order.paid", workflow_id="") | {"most": 101}
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL {PLANNED_ONCE.removeprefix('SET ')}; {others}")
+        if is_counted:
+            cursor.execute("ANALYZE subscriptions_subscription")
+        text = generic_plan(RECIPIENTS, asked)
+        transaction.set_rollback(True)  # there are no such organizations
+    connection.close()
+
+    assert "Index Cond: (organization_id = " in text, text

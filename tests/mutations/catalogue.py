@@ -122,8 +122,8 @@ MUTATIONS = (
     Mutation(
         promise="what arrives for a disabled subscription is held",
         file="delivery/outbox.py",
-        old="        return Audience(found, {}, still_disabled(disabled) if disabled else frozenset())\n",
-        new="        return Audience(found, {})\n",
+        old="    return Audience(found, {}, still_disabled(disabled) if disabled else frozenset())\n",
+        new="    return Audience(found, {})\n",
         tests="tests/integration/test_disabled.py",
     ),
     Mutation(
