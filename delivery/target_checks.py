@@ -45,7 +45,7 @@ def _unreadable(name: str, reader: Callable[[str], object], hint: str, id_: str)
 
 def _ca_file() -> Iterator[CheckMessage]:
     try:
-        tls_context(settings.WEBHOOK_CA_FILE)
+        tls_context(settings.WEBHOOK_CA_FILE, settings.WEBHOOK_TLS_SESSION_MAX_AGE_SECONDS)
     except (OSError, ssl.SSLError) as error:
         yield Error(
             f"WEBHOOK_CA_FILE: {settings.WEBHOOK_CA_FILE}: {error.strerror or error}.",

@@ -62,6 +62,7 @@ def _transport_settings() -> dict[str, Any]:
         "dns_timeout_seconds": settings.WEBHOOK_DNS_TIMEOUT_SECONDS,
         "lookups_per_organization": settings.WEBHOOK_DNS_LOOKUPS_PER_ORGANIZATION_MAX,
         "ca_file": settings.WEBHOOK_CA_FILE,
+        "tls_session_max_age_seconds": settings.WEBHOOK_TLS_SESSION_MAX_AGE_SECONDS,
     }
 
 

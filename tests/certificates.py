@@ -24,18 +24,20 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM))
 
-    def certificate(self, host: str) -> Path:
-        """A certificate for this host with its key, in one file."""
+    def certificate(self, host: str, *more: str) -> Path:
+        """A certificate for these hosts with its key, in one file."""
         key = ec.generate_private_key(ec.SECP256R1())
-        is_number = host.replace(".", "").isdigit()
-        name = x509.IPAddress(ip_address(host)) if is_number else x509.DNSName(host)
-        made = _builder(_named(host), self._name, key).add_extension(
-            x509.SubjectAlternativeName([name]), critical=False
-        )
+        names = x509.SubjectAlternativeName([_general(name) for name in (host, *more)])
+        made = _builder(_named(host), self._name, key).add_extension(names, critical=False)
         private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         path = self._folder / f"{host}.pem"
         path.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM) + private)
         return path
+
+
+def _general(host: str) -> x509.GeneralName:
+    is_number = host.replace(".", "").isdigit()
+    return x509.IPAddress(ip_address(host)) if is_number else x509.DNSName(host)
 
 
 def _named(text: str) -> x509.Name:

@@ -20,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from delivery.sender.deadline import Deadline
 from delivery.sender.lookups import Lookups
 from delivery.sender.result import SendFailure, refusal
+from delivery.sender.sessions import note_answer
 from delivery.states import ErrorClass
 from subscriptions.addresses import IPAddress, TargetRule, literal_address
 
@@ -128,6 +129,12 @@ class GuardedConnection(HTTPConnection):
 
 class GuardedHTTPSConnection(GuardedConnection, HTTPSConnection):
     """The same with TLS: the handshake takes the socket's time-out as its total."""
+
+    def getresponse(self) -> Any:
+        tls = self.sock  # let go of if the receiver closes after its answer
+        response = super().getresponse()
+        note_answer(tls)
+        return response
 
 
 class GuardedPool(HTTPConnectionPool):

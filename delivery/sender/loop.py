@@ -53,6 +53,7 @@ class LoopTransport:
         dns_timeout_seconds: float = 5.0,
         lookups_per_organization: int = 8,
         ca_file: str = "",
+        tls_session_max_age_seconds: float = 0.0,
     ) -> None:
         self._rule = rule
         self._targets = Targets(rule)
@@ -60,7 +61,7 @@ class LoopTransport:
             timeout_seconds=dns_timeout_seconds, per_organization=lookups_per_organization
         )
         self._body_max_characters = body_max_characters
-        self._tls = tls_context(ca_file)
+        self._tls = tls_context(ca_file, tls_session_max_age_seconds)
         self._exchanges: Exchanges | None = None
         self._since = 0.0
 

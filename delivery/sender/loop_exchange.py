@@ -15,6 +15,7 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from delivery.sender.result import SendFailure
+from delivery.sender.sessions import note_answer, opening_port
 from delivery.states import ErrorClass
 
 READ_AHEAD_BYTES = 8 * 1024
@@ -30,6 +31,7 @@ class Route(NamedTuple):
     request: aiohttp.ClientRequest
     """For the pool only: it says where to connect."""
     host: str
+    port: int
 
 
 class RawAnswer(NamedTuple):
@@ -59,6 +61,7 @@ class Exchanges:
         """
         route = self._route(url)
         head = _head(url.raw_path_qs, route.host, headers, len(body))
+        opening_port.set(route.port)
         connection = await self._connector.connect(route.request, traces=[], timeout=UNBOUNDED)
         is_reusable = False
         try:
@@ -72,6 +75,7 @@ class Exchanges:
             )
             transport.write(head + body)
             message, content = await _final_answer(protocol)
+            note_answer(transport.get_extra_info("ssl_object"))
             raw = b""
             # Raw bytes: nothing is decompressed, so a small answer cannot become a large one.
             while len(raw) <= body_max_bytes and (piece := await content.readany()):
@@ -91,12 +95,12 @@ class Exchanges:
         key = (url.scheme, url.raw_authority)
         route = self._routes.get(key)
         if route is None:
-            if url.scheme not in ("http", "https"):
+            if url.scheme not in ("http", "https") or url.port is None:
                 raise ValueError("the URL is not of http or https")
             if len(self._routes) >= ROUTES_MAX:
                 self._routes.clear()
             request = aiohttp.ClientRequest("POST", url, loop=asyncio.get_running_loop())
-            route = self._routes[key] = Route(request, request.headers["Host"])
+            route = self._routes[key] = Route(request, request.headers["Host"], url.port)
         return route
 
 

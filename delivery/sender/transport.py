@@ -22,6 +22,7 @@ from delivery.sender.connections import Exchange, GuardedHTTPSPool, GuardedPool,
 from delivery.sender.deadline import Deadline, Watchdog
 from delivery.sender.lookups import Lookups
 from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
+from delivery.sender.sessions import resume_sessions
 from delivery.sender.targets import Targets
 from delivery.states import ErrorClass
 from subscriptions.addresses import TargetRule
@@ -33,8 +34,8 @@ RECEIVERS_KEPT = 256
 class GuardedAdapter(HTTPAdapter):
     """Lets connections be made by the guarded classes only, and never through a proxy."""
 
-    def __init__(self, *, ca_file: str, connections_per_receiver: int) -> None:
-        self._tls = tls_context(ca_file)
+    def __init__(self, *, tls: ssl.SSLContext, connections_per_receiver: int) -> None:
+        self._tls = tls
         super().__init__(
             pool_connections=RECEIVERS_KEPT, pool_maxsize=connections_per_receiver, max_retries=0
         )
@@ -63,6 +64,7 @@ class Transport:
         dns_timeout_seconds: float = 5.0,
         lookups_per_organization: int = 8,
         ca_file: str = "",
+        tls_session_max_age_seconds: float = 0.0,
     ) -> None:
         self._rule = rule
         self._targets = Targets(rule)
@@ -73,7 +75,10 @@ class Transport:
         self._watchdog = Watchdog()
         # The adapter alone, without a session: that would look into the answer of a redirect even when
         # it is not to follow it, keep cookies, and read proxies and .netrc from the environment.
-        self._adapter = GuardedAdapter(ca_file=ca_file, connections_per_receiver=connections_per_receiver)
+        self._adapter = GuardedAdapter(
+            tls=tls_context(ca_file, tls_session_max_age_seconds),
+            connections_per_receiver=connections_per_receiver,
+        )
 
     def send(self, request: OutgoingRequest) -> Answer | NoAnswer:
         """One POST; every failure on the way is a NoAnswer, not an exception."""
@@ -125,12 +130,17 @@ class Transport:
 
 
 @lru_cache(maxsize=4)
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """The usual certificate authorities, and those of `ca_file`, if any; read once per process."""
+def tls_context(ca_file: str, session_max_age_seconds: float = 0.0) -> ssl.SSLContext:
+    """The usual certificate authorities, and those of `ca_file`, if any; read once per process.
+
+    0 seconds: each connection makes a full handshake.
+    """
     context = create_urllib3_context()
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     if ca_file:
         context.load_verify_locations(ca_file)
+    if session_max_age_seconds:
+        resume_sessions(context, session_max_age_seconds)
     return context
 
 

@@ -13,6 +13,10 @@ WEBHOOK_ALLOWED_PORTS = env.words(
 WEBHOOK_REFUSED_NETWORKS = env.words("WEBHOOK_REFUSED_NETWORKS")
 WEBHOOK_NAT64_PREFIXES = env.words("WEBHOOK_NAT64_PREFIXES")
 WEBHOOK_CA_FILE = env.text("WEBHOOK_CA_FILE", "")
+# A resumed session does not show its certificate again: what happens to it meanwhile is noticed so late.
+WEBHOOK_TLS_SESSION_MAX_AGE_SECONDS = env.number(
+    "WEBHOOK_TLS_SESSION_MAX_AGE_SECONDS", 3600.0, at_most=7 * 24 * 3600
+)
 WEBHOOK_DNS_TIMEOUT_SECONDS = env.number("WEBHOOK_DNS_TIMEOUT_SECONDS", 5.0, at_least=0.1)
 # Look-ups at once in one process: names that hang must not use up everybody's.
 WEBHOOK_DNS_LOOKUPS_PER_ORGANIZATION_MAX = env.integer(
