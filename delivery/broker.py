@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 Answer = TypeVar("Answer")
 
+NO_QUEUE = "runhooks.no-queue"
 CONFIGURATION = ("appendonly", "maxmemory-policy")
 
 
@@ -29,6 +30,8 @@ class BrokerFacts:
     """Its clock against that of this host."""
     waiting: Mapping[str, int]
     """Messages per queue."""
+    refuses_to_hand_out: str = ""
+    """Why it does not hand out messages in the way that workers ask for, in its own words."""
 
 
 def ask(timeout_seconds: float) -> BrokerFacts:
@@ -73,7 +76,17 @@ def _facts(channel: Any) -> BrokerFacts:
         persistence=_unless_refused(lambda: client.info("persistence")),
         clock_ahead_seconds=seconds + microseconds / 1e6 - (asked_at + answered_at) / 2,
         waiting={name: messages_waiting(channel, name) for name in queue_names()},
+        refuses_to_hand_out=_refusal_to_hand_out(client),
     )
+
+
+def _refusal_to_hand_out(client: Any) -> str:
+    """Asks as workers do (webhooks_project/transport.py), for a queue that is not there."""
+    try:
+        client.execute_command("BLMPOP", 0.001, 1, NO_QUEUE, "RIGHT", "COUNT", 1)
+    except ResponseError as error:
+        return str(error)
+    return ""
 
 
 def messages_waiting(channel: Any, queue: str) -> int:

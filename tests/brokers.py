@@ -24,6 +24,15 @@ class Broker:
         self.url = url
         self.service = service
 
+    def url_of_user(self, *forbidden: str) -> str:
+        """For a user of its own who may do all but this, as in ACL SETUSER."""
+        with app.connection_for_write() as connection:
+            client: Any = connection.default_channel.client  # type: ignore[attr-defined]  # Redis's only
+            client.execute_command(
+                "ACL", "SETUSER", "tenant", "reset", "on", ">pw", "~*", "&*", "+@all", *forbidden
+            )
+        return f"redis://tenant:pw@{self.url.rpartition('@')[2]}"
+
     def take_all(self, lane: Lane) -> list[Any]:
         """The messages of the lane's queue, removed from it."""
         taken = []

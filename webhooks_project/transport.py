@@ -12,6 +12,7 @@ worker. The others take turns, and each 32nd time the background comes first, so
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty
@@ -19,9 +20,13 @@ from time import monotonic, time
 from typing import Any
 
 import orjson
+from celery.exceptions import WorkerShutdown
+from celery.platforms import EX_FAILURE
 from kombu.asynchronous import get_event_loop
 from kombu.transport import virtual
 from kombu.transport.redis import Channel, QoS, Transport
+
+logger = logging.getLogger(__name__)
 
 # A message has about 800 bytes. More at once would keep them from other workers that are idle.
 BATCH_MAX = 64
@@ -147,6 +152,7 @@ class SturdyChannel(Channel):
     _flush_brpop_reauth: Callable[[], None]
     _create_client: Callable[[], Any]
     connection_errors: tuple[type[Exception], ...]
+    ResponseError: type[Exception]
     qos: SturdyQoS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -200,6 +206,9 @@ class SturdyChannel(Channel):
                 # The next round connects again.
                 self.client.connection.disconnect()
                 raise
+            except self.ResponseError as error:
+                end_if_command_is_refused(error)
+                raise
             if not taken:
                 raise Empty
             key, texts = taken
@@ -241,6 +250,17 @@ class SturdyChannel(Channel):
             super()._put(queue, message, **kwargs)
         else:
             self._captured.append(message)
+
+
+def end_if_command_is_refused(error: Exception) -> None:
+    """Such a server stays as it is: a worker that asked again would do so for ever."""
+    if "blmpop" in str(error).lower():
+        logger.critical(
+            "The broker refuses BLMPOP, by which workers take messages (%s). "
+            "Use Valkey, or Redis 7 or newer, and permit the command to the user of BROKER_URL.",
+            error,
+        )
+        raise WorkerShutdown(EX_FAILURE) from error
 
 
 class SturdyTransport(Transport):

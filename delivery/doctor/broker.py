@@ -21,12 +21,23 @@ def judge(facts: BrokerFacts) -> list[Finding]:
     limit = settings.CLOCK_DIFFERENCE_MAX_SECONDS
     return [
         ok("broker.answers", "the broker answers"),
+        _commands(facts),
         _appendonly(facts),
         _eviction(facts),
         _writes(facts),
         _memory(facts),
         clock("broker.clock", "the broker's clock", "this host's", facts.clock_ahead_seconds, limit),
     ]
+
+
+def _commands(facts: BrokerFacts) -> Finding:
+    if facts.refuses_to_hand_out:
+        return error(
+            "broker.commands",
+            f"it refuses BLMPOP, by which workers take messages: {facts.refuses_to_hand_out}",
+            "Use Valkey, or Redis 7 or newer. If it is one, permit the command to the user of BROKER_URL.",
+        )
+    return ok("broker.commands", "it hands out messages in batches (BLMPOP)")
 
 
 def _appendonly(facts: BrokerFacts) -> Finding:

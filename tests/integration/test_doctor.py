@@ -130,21 +130,22 @@ def test_a_broker_without_an_append_only_file_is_found_with_what_to_set(healthy:
 
 
 def test_a_managed_broker_that_refuses_config_and_info_is_a_warning(healthy: Broker) -> None:
-    with app.connection_for_write() as link:
-        client = link.default_channel.client  # type: ignore[attr-defined]  # Redis's only
-        client.execute_command(
-            "ACL", "SETUSER", "tenant", "on", ">pw", "~*", "&*", "+@all", "-config", "-info"
-        )
-    url = healthy.url.replace("redis://:", "redis://tenant:").replace(
-        healthy.url.split(":")[2].split("@")[0], "pw"
-    )
-
-    with pointed_at(url):
+    with pointed_at(healthy.url_of_user("-config", "-info")):
         found = problems()
 
     assert found == dict.fromkeys(
         ("broker.appendonly", "broker.eviction", "broker.writes", "broker.memory"), "warning"
     )
+
+
+def test_a_broker_that_refuses_the_command_of_workers_is_an_error(healthy: Broker) -> None:
+    with pointed_at(healthy.url_of_user("-blmpop")):
+        status, output = doctor()
+        found = findings()["broker.commands"]
+
+    assert status == 1
+    assert "'blmpop'" in output
+    assert found["level"] == "error"
 
 
 def test_a_broker_that_is_away_is_an_error_and_the_rest_is_looked_at(healthy: Broker) -> None:

@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from celery.exceptions import WorkerShutdown
 from kombu import Consumer
 
 from delivery import queue
 from delivery.states import Lane
-from tests.brokers import Broker, some
+from tests.brokers import Broker, pointed_at, some
+from webhooks_project import transport
 from webhooks_project.celery import app
 from webhooks_project.transport import BACKGROUND_MAX, BACKGROUND_TURN, BATCH_MAX
 
@@ -117,3 +119,29 @@ def test_a_worker_of_the_background_alone_is_filled_by_it(broker: Broker, lane: 
 
     with taking((lane,)) as taker:
         assert len(taker.take(300)) == 300
+
+
+def test_a_broker_that_refuses_to_hand_out_messages_ends_the_worker_with_a_line_that_says_so(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pointed_at(broker.url_of_user("-blmpop")), pytest.raises(WorkerShutdown), taking(LIVE) as taker:
+        taker.take(1)
+
+    (said,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert "'blmpop'" in said.getMessage()
+    assert "Redis 7 or newer" in said.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("unknown command 'BLMPOP', with args beginning with: '1' '2'", True),
+        ("unknown command `BLMPOP`, with args beginning with: `1`", True),
+        ("LOADING Redis is loading the dataset in memory", False),
+        ("NOAUTH Authentication required.", False),
+        ("OOM command not allowed when used memory > 'maxmemory'.", False),
+    ],
+)
+def test_what_passes_ends_no_worker(text: str, ends: bool) -> None:
+    with pytest.raises(WorkerShutdown) if ends else nullcontext():
+        transport.end_if_command_is_refused(Exception(text))

@@ -61,6 +61,12 @@ BAD_BROKERS: dict[str, tuple[dict[str, Any], str, Level, str]] = {
         Level.WARNING,
         "Raise maxmemory",
     ),
+    "too old": (
+        {"refuses_to_hand_out": "unknown command 'BLMPOP'"},
+        "broker.commands",
+        Level.ERROR,
+        "Redis 7 or newer",
+    ),
     "clock ahead": ({"clock_ahead_seconds": 9.0}, "broker.clock", Level.WARNING, "NTP"),
     "clock behind": ({"clock_ahead_seconds": -9.0}, "broker.clock", Level.WARNING, "NTP"),
 }
