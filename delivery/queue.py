@@ -7,7 +7,6 @@ dropped with a warning, for the row is the truth and the requeuer finds it.
 
 import atexit
 import logging
-import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from kombu.exceptions import OperationalError
 from delivery.broker import messages_waiting
 from delivery.prepared import PLACEHOLDER_ARGS, PLACEHOLDER_TASK_ID, PreparedMessage
 from delivery.states import Lane
+from webhooks_project.process import OfProcess
 
 logger = logging.getLogger(__name__)
 
@@ -161,17 +161,7 @@ def lane_depths() -> dict[Lane, int] | None:
         return None
 
 
-_publisher: tuple[int, Publisher] | None = None
-_lock = threading.Lock()
-
-
-def publisher() -> Publisher:
-    """This process's publisher; a forked child gets its own, for threads do not survive a fork."""
-    global _publisher
-    with _lock:
-        if _publisher is None or _publisher[0] != os.getpid():
-            _publisher = (os.getpid(), Publisher())
-        return _publisher[1]
+publisher = OfProcess(Publisher)
 
 
 def publish_after_commit(wake_ups: Sequence[WakeUp]) -> None:
@@ -190,5 +180,5 @@ def wake_fan_out_after_commit() -> None:
 
 @atexit.register
 def _flush_at_exit() -> None:
-    if _publisher is not None and _publisher[0] == os.getpid():
-        _publisher[1].flush(FLUSH_AT_EXIT_SECONDS)
+    if (running := publisher.if_made()) is not None:
+        running.flush(FLUSH_AT_EXIT_SECONDS)

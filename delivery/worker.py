@@ -4,7 +4,6 @@ Built once, on first use, so that a forked pool process has its own; closed when
 """
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from delivery.sender.loop import LoopTransport
 from delivery.short_waits import ShortWaits
 from subscriptions.rules import target_rule
 from webhooks_project import collecting
+from webhooks_project.process import OfProcess
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,6 @@ LEAVE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Parts:
-    process_id: int
     transport: Transport
     short_waits: ShortWaits
 
@@ -66,24 +65,17 @@ def _transport_settings() -> dict[str, Any]:
     }
 
 
-_parts: Parts | None = None
-_lock = threading.Lock()
+def _new_parts() -> Parts:
+    return Parts(
+        transport=new_transport(),
+        short_waits=ShortWaits(
+            longest_seconds=settings.DELIVERY_RETRY_IN_CELERY_SECONDS,
+            most=settings.DELIVERY_RETRIES_HELD_MAX,
+        ),
+    )
 
 
-def parts() -> Parts:
-    """This process's parts."""
-    global _parts
-    with _lock:
-        if _parts is None or _parts.process_id != os.getpid():
-            _parts = Parts(
-                process_id=os.getpid(),
-                transport=new_transport(),
-                short_waits=ShortWaits(
-                    longest_seconds=settings.DELIVERY_RETRY_IN_CELERY_SECONDS,
-                    most=settings.DELIVERY_RETRIES_HELD_MAX,
-                ),
-            )
-        return _parts
+parts = OfProcess(_new_parts)
 
 
 class RequeueLoop:
@@ -211,5 +203,5 @@ def _stop_requeuer(**_: Any) -> None:
 def _close_parts(**_: Any) -> None:
     if _loop is not None:
         _loop.join(LEAVE_SECONDS)
-    if _parts is not None and _parts.process_id == os.getpid():
-        _parts.transport.close()
+    if (own := parts.if_made()) is not None:
+        own.transport.close()

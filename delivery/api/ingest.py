@@ -5,10 +5,8 @@ one is under way the next calls gather; together they cost hardly more than one.
 """
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Lock
 
 from django.db import connection
 
@@ -20,6 +18,7 @@ from subscriptions.api import throttling
 from subscriptions.api.authentication import Caller
 from subscriptions.rate_limits import Verdict
 from webhooks_project.connections import drop_dead_connection
+from webhooks_project.process import OfProcess
 
 logger = logging.getLogger(__name__)
 
@@ -114,14 +113,4 @@ def _counted(calls: Sequence[Asked]) -> dict[int, Verdict | None]:
     return allowed
 
 
-_ingest: tuple[int, Ingest] | None = None
-_lock = Lock()
-
-
-def ingest() -> Ingest:
-    """This process's own; a forked child gets another, for threads do not survive a fork."""
-    global _ingest
-    with _lock:
-        if _ingest is None or _ingest[0] != os.getpid():
-            _ingest = (os.getpid(), Ingest())
-        return _ingest[1]
+ingest = OfProcess(Ingest)

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from celery.signals import worker_shutdown
 from django.db import connection
 from pytest_django import Settings
 
@@ -232,19 +233,14 @@ def terminate_other_connections() -> None:
         )
 
 
-def test_a_process_has_one_set_of_parts_whatever_the_number_of_threads() -> None:
-    with ThreadPoolExecutor(8) as threads:
-        found = set(map(id, threads.map(lambda _: worker.parts(), range(32))))
-
-    assert len(found) == 1
+def test_a_process_has_one_set_of_parts() -> None:
+    assert worker.parts() is worker.parts()
 
 
-def test_a_forked_process_builds_parts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = worker.parts()
-    monkeypatch.setattr("os.getpid", lambda: before.process_id + 1)
-    monkeypatch.setattr(worker, "_parts", before)
+def test_a_worker_that_ends_closes_its_transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr(worker.parts().transport, "close", lambda: closed.append(True))
 
-    after = worker.parts()
+    worker_shutdown.send(sender=None)
 
-    assert after.transport is not before.transport
-    after.transport.close()
+    assert closed == [True]
