@@ -164,6 +164,8 @@ class Delivery(models.Model):
                 name="delivery_rate_limited",
                 condition=Q(reason="rate_limited", finished_at__isnull=True),
             ),
+            # For each delivery that is deleted PostgreSQL looks for its replays. Only replays are in it.
+            models.Index(fields=["replay_of"], name="delivery_replays", condition=Q(replay_of__isnull=False)),
             # delivery/selectors.py deliveries(): an organization's list, newest first.
             models.Index(F("organization"), F("id").desc(), name="delivery_listed"),
             # The same for one subscription, in the admin and for replays.

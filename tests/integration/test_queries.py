@@ -198,6 +198,10 @@ def fill(organization: Organization, *, count: bool = True) -> Delivery:
     return Delivery.objects.filter(organization_id=7)[0]
 
 
+# What PostgreSQL asks for each delivery that is deleted, to keep the foreign key of `replay_of`.
+CHECK_OF_A_DELETE = "SELECT 1 FROM ONLY delivery_delivery x WHERE %s = replay_of_id FOR KEY SHARE OF x"
+
+
 def plan(sql: str, parameters: dict[str, Any] | list[Any]) -> str:
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}", parameters)
@@ -240,6 +244,7 @@ def test_large_tables_are_read_by_the_indexes_made_for_it(organization: Organiza
         "delivery_held": plan_of(held),
         "delivery_listed": plan_of(deliveries),
         "delivery_of_subscription": plan_of(Delivery.objects.filter(subscription_id=6).order_by("-id")),
+        "delivery_replays": plan(CHECK_OF_A_DELETE, [one.id]),
         "attempt_of_organization": plan_of(attempts),
         "attempt_of_subscription": plan_of(attempts.filter(subscription_id=6)),
         "attempt_of_event_type": plan_of(attempts.filter(event_type="order.paid")),
