@@ -19,6 +19,8 @@ URL_RESPONSE_HEADERS = frozenset({"location", "content-location"})
 
 def without_secrets(answer: Answer, receiver: Receiver) -> Answer:
     """The answer as the log may keep it: a receiver that echoes its request must not publish our secrets."""
+    if not (answer.headers or answer.body):
+        return answer
     hidden = receiver.hidden
     headers = {without(name, hidden): without(value, hidden) for name, value in answer.headers.items()}
     return replace(answer, headers=headers, body=without(answer.body, hidden))

@@ -24,6 +24,7 @@ from delivery import slow_rows
 from delivery.recorder import Outcome
 from delivery.states import ErrorClass
 from subscriptions.addresses import origin_of
+from subscriptions.plain_urls import plain_origin
 
 URLS_KEPT = 20_000
 # Time-outs that led to nothing, of so many receivers, are remembered.
@@ -40,7 +41,13 @@ Key = tuple[int, str]
 @lru_cache(URLS_KEPT)
 def receiver_of(url: str) -> str:
     """Scheme, host and port; what is no URL is one receiver, to which nothing is sent."""
-    return origin_of(url) or ""
+    origin = plain_origin(url)
+    return _receiver_at(origin) if origin else origin_of(url) or ""
+
+
+@lru_cache(URLS_KEPT)
+def _receiver_at(origin: str) -> str:
+    return origin_of(origin) or ""
 
 
 def key_of(organization_id: int, url: str) -> Key:

@@ -35,7 +35,7 @@ def warm(versions: Mapping[int, int]) -> None:
     """Read together those that are not here at their version: an event to thousands needs each of them."""
     with _lock:
         missing = [id_ for id_, version in versions.items() if _entries.get(id_, (0,))[0] != version]
-    if len(missing) > 1:
+    if missing:
         for id_, (version, found) in of_subscriptions(missing).items():
             _keep(id_, version, found)
 

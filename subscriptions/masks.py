@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from subscriptions.keys import PRIVATE_PREFIX, STANDARD_PREFIX
 
@@ -24,6 +24,9 @@ KEY_PREFIXES = (STANDARD_PREFIX, PRIVATE_PREFIX)
 SEED_CHARACTERS = 42
 
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
+# What no program writes in another way, in JSON or in a URL.
+_SAME_EVERYWHERE = re.compile(r"[\w.~-]*", re.ASCII)
+_URL_SAFE = str.maketrans("+/", "-_")
 _USER = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#]*@")
 
 
@@ -70,7 +73,8 @@ def forms_of(texts: Iterable[str]) -> tuple[str, ...]:
 # Callbacks of one workflow share their secrets, and spelling one out costs a third of a millisecond.
 @lru_cache(maxsize=4096)
 def _all_forms(text: str) -> frozenset[str]:
-    forms = (form for part in _parts(text) for form in _forms(part))
+    # Parts that are alike are spelled out once.
+    forms = (form for part in dict.fromkeys(_parts(text)) for form in _forms(part))
     return frozenset(form for form in forms if len(form) >= ECHO_MIN_CHARACTERS)
 
 
@@ -90,10 +94,21 @@ def _parts(text: str) -> Iterable[str]:
 def _forms(text: str) -> Iterable[str]:
     if len(text) < ECHO_MIN_CHARACTERS:
         return
-    yield from (text, json.dumps(text)[1:-1])
-    for quoted in (quote(text, safe=""), quote(text), quote_plus(text)):
-        yield from (quoted, _ESCAPE.sub(lambda found: found[0].lower(), quoted))
+    yield text
+    if not _SAME_EVERYWHERE.fullmatch(text):
+        yield json.dumps(text)[1:-1]
+        for quoted in _quoted(text):
+            yield from (quoted, _ESCAPE.sub(lambda found: found[0].lower(), quoted))
     yield from _base64_forms(text.encode(errors="surrogatepass"))
+
+
+def _quoted(text: str) -> Iterable[str]:
+    """As URLs hold it; they differ in blanks and slashes only."""
+    yield (whole := quote(text, safe=""))
+    if "/" in text:
+        yield quote(text)
+    if " " in text:
+        yield whole.replace("%20", "+")
 
 
 def _base64_forms(raw: bytes) -> Iterable[str]:
@@ -104,7 +119,7 @@ def _base64_forms(raw: bytes) -> Iterable[str]:
         certain = encoded[4 if before else 0 : whole].decode()
         # Three letters would be found in any text.
         if len(certain) >= PART_MIN_CHARACTERS:
-            yield from (certain, certain.translate(str.maketrans("+/", "-_")))
+            yield from (certain, certain.translate(_URL_SAFE))
 
 
 def without(text: str, forms: Sequence[str]) -> str:

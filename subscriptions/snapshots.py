@@ -1,23 +1,37 @@
 """The frozen read model of a receiver that a worker signs and sends with."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
 
 from subscriptions import masks, secrets
-from subscriptions.models import ApiKey, SigningSecret, Subscription
+from subscriptions.models import ApiKey, SigningSecret
+from webhooks_project.arrays import array
+from webhooks_project.statements import Statement
 
-# The columns of a subscription that a receiver is made of.
-_READ = (
-    "version url encrypted_url signature_schemes retry_policy retry_schedule timeout_seconds "
-    "encrypted_headers rate_limit_per_second"
-).split()
+# One statement sees one moment: the row, its version and its secrets belong together.
+READ = Statement(
+    "runhooks_receivers",
+    """
+SELECT s.*, k.kinds, k.tokens, k.ends
+FROM unnest(%(ids)s::bigint[]) AS asked (id)
+-- One by one from the index, whatever the statistics say.
+CROSS JOIN LATERAL (
+    SELECT id, version, url, encrypted_url, signature_schemes, retry_policy, retry_schedule, timeout_seconds,
+           encrypted_headers, rate_limit_per_second
+    FROM subscriptions_subscription WHERE id = asked.id AND deleted_at IS NULL LIMIT 1) AS s
+CROSS JOIN LATERAL (
+    SELECT array_agg(kind ORDER BY id DESC) AS kinds, array_agg(encrypted_secret ORDER BY id DESC) AS tokens,
+           array_agg(expires_at ORDER BY id DESC) AS ends
+    FROM subscriptions_signingsecret WHERE subscription_id = s.id) AS k
+""",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,50 +86,38 @@ class Receiver:
 
 
 def of_subscription(subscription_id: int) -> Receiver | None:
-    """Read the receiver with its keys, all as of one moment; None for a subscription that is gone."""
-    while True:
-        subscription = Subscription.objects.filter(pk=subscription_id, deleted_at=None).first()
-        if subscription is None:
-            return None
-        receiver = _receiver(subscription, _secrets_of([subscription_id]))
-        # Every change of it and of its secrets raises the version: unchanged, they belong together.
-        if Subscription.objects.filter(pk=subscription_id, version=subscription.version).exists():
-            return receiver
+    """The receiver with its keys, all as of one moment; None for a subscription that is gone."""
+    return next(map(_receiver, _read([subscription_id])), None)
 
 
-def of_subscriptions(subscription_ids: Collection[int]) -> dict[int, tuple[int, Receiver]]:
-    """The same for many in as many statements, each with its version.
+def of_subscriptions(subscription_ids: Iterable[int]) -> dict[int, tuple[int, Receiver]]:
+    """The same for many in one statement, each with its version.
 
-    What is gone, changes at this moment or cannot be decrypted is missing: read alone it says which.
+    What is gone or cannot be decrypted is missing: read alone it says which.
     """
-    own: dict[int | None, list[SigningSecret]] = defaultdict(list)
-    rows = list(Subscription.objects.filter(pk__in=subscription_ids, deleted_at=None).only(*_READ))
-    for secret in _secrets_of(subscription_ids):
-        own[secret.subscription_id].append(secret)
-    versions = dict(Subscription.objects.filter(pk__in=subscription_ids).values_list("pk", "version"))
     found = {}
-    for row in rows:
-        if versions.get(row.pk) == row.version:
-            with suppress(secrets.UndecryptableSecret):
-                found[row.pk] = row.version, _receiver(row, own[row.pk])
+    for row in _read(subscription_ids):
+        with suppress(secrets.UndecryptableSecret):
+            found[row["id"]] = row["version"], _receiver(row)
     return found
 
 
-def _secrets_of(subscription_ids: Collection[int]) -> Iterable[SigningSecret]:
-    return SigningSecret.objects.filter(subscription_id__in=subscription_ids).order_by("-id")
+def _read(subscription_ids: Iterable[int]) -> list[dict[str, Any]]:
+    # Without the ORM, which takes as long as all the rest: an event may have thousands of recipients.
+    return READ.run({"ids": array(subscription_ids)})
 
 
-def _receiver(subscription: Subscription, keys: Iterable[SigningSecret]) -> Receiver:
-    schedule = subscription.retry_schedule
+def _receiver(row: Mapping[str, Any]) -> Receiver:
+    schedule = row["retry_schedule"]
     return Receiver(
-        url=subscription.full_url,
-        signature_schemes=tuple(subscription.signature_schemes),
-        retry_policy=subscription.retry_policy,
+        url=secrets.opened_url(row["url"], row["encrypted_url"]),
+        signature_schemes=tuple(row["signature_schemes"]),
+        retry_policy=row["retry_policy"],
         retry_schedule=None if schedule is None else tuple(schedule),
-        timeout_seconds=subscription.timeout_seconds or settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
-        headers=tuple(secrets.decrypt_headers(subscription.encrypted_headers).items()),
-        keys=_opened(keys),
-        rate_limit_per_second=subscription.rate_limit_per_second,
+        timeout_seconds=row["timeout_seconds"] or settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
+        headers=tuple(secrets.decrypt_headers(row["encrypted_headers"]).items()),
+        keys=_opened(zip(row["kinds"] or (), row["tokens"] or (), row["ends"] or (), strict=True)),
+        rate_limit_per_second=row["rate_limit_per_second"],
     )
 
 
@@ -124,7 +126,11 @@ def callback_keys(organization_id: int, workflow_id: str) -> tuple[SigningKey, .
     owned = Q(organization_id=organization_id, subscription=None, workflow_id__in={workflow_id, ""})
     rows = list(SigningSecret.objects.filter(owned).order_by("-id"))
     own_kinds = {row.kind for row in rows if row.workflow_id}
-    return _opened(row for row in rows if row.workflow_id or row.kind not in own_kinds)
+    return _opened(
+        (row.kind, row.encrypted_secret, row.expires_at)
+        for row in rows
+        if row.workflow_id or row.kind not in own_kinds
+    )
 
 
 def signing_api_key(api_key_id: int | None) -> str | None:
@@ -139,8 +145,8 @@ def signing_api_key(api_key_id: int | None) -> str | None:
     return None if key is None else secrets.decrypt(key.encrypted_key)
 
 
-def _opened(rows: Iterable[SigningSecret]) -> tuple[SigningKey, ...]:
+def _opened(rows: Iterable[tuple[str, str, datetime | None]]) -> tuple[SigningKey, ...]:
     return tuple(
-        SigningKey(kind=row.kind, text=secrets.decrypt(row.encrypted_secret), expires_at=row.expires_at)
-        for row in rows
+        SigningKey(kind=kind, text=secrets.decrypt(token), expires_at=expires_at)
+        for kind, token, expires_at in rows
     )

@@ -36,6 +36,7 @@ from delivery.sender.targets import Targets
 from delivery.sender.transport import prepared_url, tls_context
 from delivery.states import ErrorClass
 from subscriptions.addresses import TargetRule
+from subscriptions.plain_urls import plain_origin
 
 # As many as receivers are kept (subscriptions/cache.py): an event may go to all of them.
 URLS_KEPT = 20_000
@@ -127,7 +128,7 @@ class LoopTransport:
 @lru_cache(URLS_KEPT)
 def target(url: str) -> URL:
     """The URL exactly as `requests` would ask for it, so that both senders send the same."""
-    return URL(prepared_url(url), encoded=True)
+    return URL(url if plain_origin(url) else prepared_url(url), encoded=True)
 
 
 def _failure(error: Exception) -> SendFailure:

@@ -261,16 +261,16 @@ def test_a_test_event_is_not_held_as_it_goes_out_while_disabled(
 
 @pytest.fixture
 def between(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
-    """What happens after a worker has read a subscription and before it reads the secrets, once."""
+    """What happens after a worker has claimed a delivery and before it reads the receiver, once."""
     happens: list[Callable[[], object]] = []
-    read = snapshots._secrets_of
+    read = snapshots._read
 
     def late(subscription_ids: Any) -> Any:
         if happens:
             happens.pop()()
         return read(subscription_ids)
 
-    monkeypatch.setattr(snapshots, "_secrets_of", late)
+    monkeypatch.setattr(snapshots, "_read", late)
     return happens
 
 
