@@ -46,10 +46,16 @@ class Load:
     """The API's answers do not name the events; the rows of the deliveries do."""
     deliveries_per_story: int | None = None
     """Where paths do not say it."""
+    first_counted: int = 0
+    """Stories before this one only warm the connections up: the clock starts with it."""
 
     @property
     def events(self) -> int:
         return self.count * self.events_per_story
+
+    @property
+    def events_counted(self) -> int:
+        return (self.count - self.first_counted) * self.events_per_story
 
     @property
     def deliveries(self) -> int:
@@ -73,7 +79,7 @@ def measure(contestant: Contestant, sink: Sink, load: Load) -> Run:
         load.count,
         connections=load.connections,
         rate=load.rate,
-    )
+    ).from_story(load.first_counted)
     if load.workers_after is not None:
         load.workers_after()
         parts = contestant.parts()
@@ -123,7 +129,7 @@ def _run(
         variant=load.variant,
         deliveries=len(expected),
         deliveries_per_s=len(expected) / max(span, 1e-9),
-        events_per_s=load.events / max(played.ended - played.began, 1e-9),
+        events_per_s=load.events_counted / max(played.ended - played.began, 1e-9),
         api_p50_ms=percentile(answers, 0.50),
         api_p99_ms=percentile(answers, 0.99),
         latency_p50_ms=percentile(waits, 0.50),

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,10 @@ class Played:
     """Story, event id and the time when its call was sent, of what the API accepted."""
     refused: str
     cpu_seconds: float
+
+    def from_story(self, number: int) -> "Played":
+        """Without the calls of stories before this one; what they brought about stays."""
+        return replace(self, calls=[call for call in self.calls if call[0] >= number])
 
     @property
     def began(self) -> float:

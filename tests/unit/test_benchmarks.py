@@ -10,6 +10,8 @@ from benchmarks import cpu, report, sizing, tables
 from benchmarks.driver import Connection, Driver, Job
 from benchmarks.figures import KEYS, LOOP, NAIVE, PRODUCT, Bar, Outcome, Run, percentile, summary
 from benchmarks.ledger import judge, latencies_ms
+from benchmarks.load import Load
+from benchmarks.processes import Played
 from benchmarks.profiles import table
 from benchmarks.sink import Connection as SinkConnection
 from benchmarks.sink import Log
@@ -29,6 +31,18 @@ class TestPercentiles:
 
     def test_of_nothing_there_is_none(self) -> None:
         assert percentile([], 0.5) is None
+
+
+class TestWarmUp:
+    def test_its_calls_have_no_figure_and_its_events_are_in_the_ledger_all_the_same(self) -> None:
+        calls = [(0, 1.0, 3.0, 202), (1, 4.0, 5.0, 202)]
+        played = Played(calls=calls, ids=[(0, "a", 1.0), (1, "b", 4.0)], refused="", cpu_seconds=0)
+        load = Load(stories=[[]], paths=[["/n/0"]], count=2, first_counted=1)
+
+        counted = played.from_story(load.first_counted)
+
+        assert (counted.calls, counted.began) == ([(1, 4.0, 5.0, 202)], 4)
+        assert (counted.ids, load.deliveries, load.events_counted) == (played.ids, 2, 1)
 
 
 class TestLedger:
