@@ -8,7 +8,7 @@ dropped with a warning, for the row is the truth and the requeuer finds it.
 import atexit
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue
 from typing import Any, NamedTuple
@@ -28,8 +28,7 @@ logger = logging.getLogger(__name__)
 
 DELIVER = "delivery.tasks.deliver"
 FAN_OUT = "delivery.tasks.fan_out"
-# A worker that is woken up later than this has looked by itself.
-FAN_OUT_EXPIRES_SECONDS = 10
+FAN_OUT_QUEUE = "maintenance"
 # 50,000 wake-ups of about 200 bytes: 10 MB. Beyond that the requeuer does it.
 BACKLOG_MAX = 50_000
 BATCH_MAX = 500
@@ -96,59 +95,71 @@ class Publisher:
                     self._queue.task_done()
 
 
-def send_fan_out() -> None:
+def send_fan_out() -> bool:
     """Wake a worker's fan-out up, now, in this thread; without it, it looks each second."""
-    try:
-        current_app.send_task(FAN_OUT, queue="maintenance", expires=FAN_OUT_EXPIRES_SECONDS)
-    except (OperationalError, OSError) as error:
-        logger.warning("a fan-out waits for the next look: broker away error=%s", error)
+    return _published(lambda producer: _push(producer, FAN_OUT_QUEUE, FAN_OUT, (), [()]), "fan-out")
 
 
 def send(batch: Sequence[WakeUp]) -> bool:
-    """Publish now, in this thread, as one write to the broker; False where it did not take them.
+    """Publish now, in this thread, as one write to the broker; False where it did not take them."""
+    return _published(lambda producer: _publish(batch, producer), f"count={len(batch)}")
 
-    A second try opens a new connection, for the first may have held one from before a restart. If
+
+def _published(publish: Callable[[Producer], None], what: str) -> bool:
+    """A second try opens a new connection, for the first may have held one from before a restart. If
     only the answer was lost the messages are there twice, which the claim makes harmless.
     """
     try:
         with current_app.producer_pool.acquire(block=True, timeout=POOL_WAIT_SECONDS) as producer:
             connection = producer.connection
             assert connection is not None
-            connection.ensure(producer, lambda: _publish(batch, producer), max_retries=1, interval_start=0)()
+            connection.ensure(producer, lambda: publish(producer), max_retries=1, interval_start=0)()
     except (OperationalError, OSError) as error:
-        logger.warning("wake-ups left to the requeuer: broker away count=%d error=%s", len(batch), error)
+        logger.warning("wake-ups left to the requeuer: broker away %s error=%s", what, error)
         return False
     return True
 
 
 def _publish(batch: Sequence[WakeUp], producer: Producer) -> None:
-    channel: Any = producer.channel  # of webhooks_project/transport.py
     by_queue: dict[str, list[WakeUp]] = {}
     for wake_up in batch:
         by_queue.setdefault(wake_up.lane.queue, []).append(wake_up)
     for queue, wake_ups in by_queue.items():
-        prepared = prepared_message(queue, producer)
-        channel.push(queue, [prepared.text(wake_up.delivery_id, wake_up.attempt) for wake_up in wake_ups])
+        _push(producer, queue, DELIVER, PLACEHOLDER_ARGS, [(w.delivery_id, w.attempt) for w in wake_ups])
 
 
-def prepared_message(queue: str, producer: Producer) -> PreparedMessage:
+def _push(
+    producer: Producer,
+    queue: str,
+    task: str,
+    placeholders: tuple[object, ...],
+    calls: Sequence[tuple[object, ...]],
+) -> None:
+    channel: Any = producer.channel  # of webhooks_project/transport.py
+    prepared = prepared_message(queue, task, placeholders, producer)
+    channel.push(queue, [prepared.text(*arguments) for arguments in calls])
+
+
+def prepared_message(
+    queue: str, task: str, placeholders: tuple[object, ...], producer: Producer
+) -> PreparedMessage:
     """The form of this process's messages for the queue, as Celery itself would publish them."""
-    if queue not in _prepared:
+    if (queue, task) not in _prepared:
         channel: Any = producer.channel
         with channel.capturing() as captured:
             current_app.send_task(
-                DELIVER,
-                args=PLACEHOLDER_ARGS,
+                task,
+                args=placeholders,
                 task_id=PLACEHOLDER_TASK_ID,
                 queue=queue,
                 producer=producer,
                 retry=False,
             )
-        _prepared[queue] = PreparedMessage(captured[0])
-    return _prepared[queue]
+        _prepared[queue, task] = PreparedMessage(captured[0], placeholders)
+    return _prepared[queue, task]
 
 
-_prepared: dict[str, PreparedMessage] = {}
+_prepared: dict[tuple[str, str], PreparedMessage] = {}
 
 
 def lane_depths() -> dict[Lane, int] | None:

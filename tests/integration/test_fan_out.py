@@ -16,19 +16,16 @@ from delivery import doctor, hold, outbox
 from delivery.fan_out import chunks
 from delivery.fan_out.loop import FanOutLoop
 from delivery.models import Delivery, Event, FanOut
-from delivery.queue import FAN_OUT, Publisher
 from delivery.states import State
 from subscriptions.event_types import DisabledReason
 from subscriptions.models import Organization, Subscription
 from subscriptions.services import subscription_delete, subscription_disable, subscription_update
-from tests.brokers import Broker
 from tests.factories import answer, at_once, completed_run, events_of, workflow
 from tests.integration.conftest import CollectedWakeUps
 from tests.integration.test_outbox import CALLBACK, happen, new_event
 from tests.integration.test_queries import statements
 from tests.integration.test_worker_parts import terminate_other_connections
 from tests.receiver import Receiver
-from webhooks_project.celery import app
 
 Subscribe = Callable[..., Subscription]
 EVENT = {"event_type": "order.paid", "data": {"n": 1}}
@@ -319,17 +316,6 @@ def test_an_organization_goes_with_its_events_that_wait(
     event.delete()
 
     assert (FanOut.objects.count(), Delivery.objects.count()) == (0, 0)
-
-
-def test_a_message_wakes_a_worker(broker: Broker) -> None:
-    publisher = Publisher()
-
-    publisher.publish_fan_out()
-
-    assert publisher.flush(10)
-    with app.connection_for_read() as reading:
-        channel: Any = reading.default_channel
-        assert channel.basic_get("maintenance", no_ack=True).headers["task"] == FAN_OUT
 
 
 def test_a_worker_looks_by_itself_and_survives_a_database_that_restarts(

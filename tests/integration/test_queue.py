@@ -4,12 +4,13 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from django.db import transaction
 
 from delivery import queue
-from delivery.queue import Publisher, WakeUp
+from delivery.queue import FAN_OUT, Publisher, WakeUp
 from delivery.states import Lane
 from local.supervisor import Supervisor
 from subscriptions.models import Organization
@@ -17,6 +18,7 @@ from subscriptions.services import subscription_create
 from tests.brokers import Broker, pointed_at, some, valkey
 from tests.integration.test_outbox import happen
 from tests.integration.test_sender import closed_port
+from webhooks_project.celery import app
 
 
 def as_sent(wake_ups: Sequence[WakeUp]) -> list[tuple[str, int]]:
@@ -160,3 +162,22 @@ def test_a_hook_after_commit_hands_over_everything_at_once(wake_ups: list[WakeUp
         before = list(wake_ups)
 
     assert (before, wake_ups) == ([], wanted)
+
+
+def test_a_message_that_wakes_a_fan_out_is_as_if_celery_had_made_it(broker: Broker) -> None:
+    publisher = Publisher()
+
+    for _ in range(2):
+        publisher.publish_fan_out()
+        assert publisher.flush(10)
+    app.send_task(FAN_OUT, queue="maintenance")
+
+    with app.connection_for_read() as reading:
+        channel: Any = reading.default_channel
+        messages = [channel.basic_get("maintenance", no_ack=True) for _ in range(3)]
+    assert len({message.headers["id"] for message in messages}) == 3
+    assert len({message.delivery_tag for message in messages}) == 3
+    own = dict.fromkeys(("id", "root_id"))
+    told = [(message.payload, message.content_type, message.headers | own) for message in messages]
+    assert told[0] == told[1] == told[2]
+    assert told[0][2]["task"] == FAN_OUT
