@@ -37,6 +37,22 @@ def test_secrets_and_header_values_that_come_back_are_masked_on_record(
     assert "canary" not in str(row.request_headers)
 
 
+def test_a_secret_that_comes_back_in_a_header_alone_is_masked(
+    subscribe: Callable[..., Any],
+    attempt: Callable[..., Any],
+    receiver: Receiver,
+    api: APIClient,
+) -> None:
+    receiver.reply(Reply(204, headers={"X-Echo": "text-canary"}, body=b""))
+    subscribe(secret="text-canary", signature_schemes=["shared_secret"])
+    api.post("/v1/events", {"event_type": "echo.event", "data": {}})
+
+    attempt(Delivery.objects.get())
+
+    row = Attempt.objects.get()
+    assert (row.response_headers["X-Echo"], row.response_body) == ("***", "")
+
+
 def test_what_is_recorded_and_replayed_shows_where_it_went(
     subscribe: Callable[..., Any],
     attempt: Callable[..., Any],

@@ -2,9 +2,11 @@
 
 import base64
 import json
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from subscriptions import masks
 
@@ -79,6 +81,13 @@ def test_a_secret_is_found_in_the_forms_that_programs_write(echo: str) -> None:
     # What surrounds it in base64, and its last letters that depend on what follows.
     assert longest < 32
     assert SECRET[:8] not in left
+
+
+@given(st.text('aZ09-._~+/=% "\\ü', min_size=masks.ECHO_MIN_CHARACTERS))
+def test_whatever_its_characters_it_is_found_as_json_and_urls_have_it(secret: str) -> None:
+    spelled = {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret), quote_plus(secret)}
+
+    assert spelled <= set(masks.forms_of([secret]))
 
 
 @pytest.mark.parametrize("length", range(4, len(SECRET)))
