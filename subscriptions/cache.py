@@ -11,8 +11,8 @@ from threading import Lock
 
 from subscriptions.snapshots import Receiver, of_subscription, of_subscriptions
 
-# Each is 0.9 KB, and 2 KB once an answer had to be searched for its secrets: 40 MB per worker process. Its URL
-# takes 0.6 KB more in the sender. More recipients than this are met anew by each event, at 0.1 ms each.
+# Each is 0.9 KB, and 2 KB once an answer had to be searched for its secrets: 40 MB per worker process. Its
+# URL takes 0.6 KB more in the sender. If an event has more recipients, each event meets all of them anew.
 ENTRIES_MAX = 20_000
 
 _entries: OrderedDict[int, tuple[int, Receiver]] = OrderedDict()
