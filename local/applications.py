@@ -12,8 +12,8 @@ from local.service import Service
 
 QUEUES = "deliveries.first,deliveries.retry,deliveries.replay,deliveries.slow,maintenance"
 # A process uses one core at the most, and workers and databases need theirs. Events that come at the same
-# time are stored together if they come to the same process: rather more threads than more processes.
-API_PROCESSES, API_THREADS = max(1, (os.cpu_count() or 1) // 2), 32
+# time are stored together if they come to the same process: rather few of them.
+API_PROCESSES = max(1, (os.cpu_count() or 1) // 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,11 @@ class Applications:
     env: Mapping[str, str]
 
     def api(self, host: str, port: int) -> Service:
-        command = ["gunicorn", "webhooks_project.wsgi:application", "--worker-class", "gthread"]
+        command = ["gunicorn", "webhooks_project.asgi:application"]
+        command += ["--worker-class", "webhooks_project.server.Worker"]
         command += ["--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
-        command += ["--workers", str(API_PROCESSES), "--threads", str(API_THREADS)]
-        # Idle connections wait without a thread. A client whose next call meets the end of two seconds,
+        command += ["--workers", str(API_PROCESSES)]
+        # Idle connections cost next to nothing. A client whose next call meets the end of two seconds,
         # the default, would be told that the server hung up.
         command += ["--keep-alive", "75"]
         command += ["--graceful-timeout", "8", "--no-control-socket", "--log-level", "info"]

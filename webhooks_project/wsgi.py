@@ -1,4 +1,4 @@
-"""The API and admin for WSGI servers (gunicorn in the reference set-up)."""
+"""The API and admin for WSGI servers; production runs webhooks_project/asgi.py."""
 
 import sys
 
@@ -9,12 +9,13 @@ from webhooks_project.chunked import reading_chunked_bodies
 from webhooks_project.env import choose_settings
 
 choose_settings()
-# 5 ms by default: so long a thread that computes may hold up the one that commits for all of them.
+# 5 ms by default: so long a thread that computes may hold up the event loop, and who commits for all of them.
 sys.setswitchinterval(0.0005)
 connections.prepare()
-_django = get_wsgi_application()
+django = get_wsgi_application()
 
-from delivery.api.lean import answering_events  # noqa: E402 - models, which Django has to know first
+from delivery.api import lean  # noqa: E402 - models, which Django has to know first
 
-application = reading_chunked_bodies(answering_events(_django))
+lean.prepare()
+application = reading_chunked_bodies(lean.answering_events(django))
 collecting.seldom()

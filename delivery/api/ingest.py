@@ -48,6 +48,8 @@ class Asked:
     caller: Caller
     event: CustomEvent
     answer: Callable[[Answer], None]
+    #: called once for all calls of a batch that have the same, when each of them has its answer
+    tell: Callable[[], None] | None = None
 
 
 class Ingest:
@@ -86,6 +88,8 @@ class Ingest:
         finally:
             for call in calls:
                 call.answer(answers.get(id(call)))
+            for tell in {call.tell for call in calls if call.tell}:
+                tell()
 
 
 def _stored(calls: Sequence[Asked]) -> dict[int, Answer]:

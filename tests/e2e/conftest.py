@@ -17,7 +17,8 @@ class Api:
     def __init__(self, stack: Stack, key: str) -> None:
         self.stack = stack
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {key}"
+        self.authorization = f"Bearer {key}"
+        self._session.headers["Authorization"] = self.authorization
 
     def call(self, method: str, path: str, body: Any = None, status: int | None = None) -> Any:
         answer = self._session.request(method, self.stack.base_url + path, json=body, timeout=30)

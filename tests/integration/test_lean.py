@@ -1,11 +1,10 @@
 """The short way of POST /v1/events: it answers what is plain as the ordinary way would, and nothing else."""
 
-import io
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from threading import Event as Flag
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from django.core.wsgi import get_wsgi_application
@@ -14,66 +13,19 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from delivery.api import ingest as ingest_module
-from delivery.api import lean
-from delivery.api.ingest import Ingest
+from delivery.api import lean, lean_loop
+from delivery.api.ingest import Asked, Ingest
+from delivery.custom_events import CustomEvent
 from delivery.models import Delivery, Event
 from delivery.queue import WakeUp
-from subscriptions import known_keys, services
+from subscriptions import known_keys
+from subscriptions.api.authentication import Caller as AuthenticatedCaller
 from subscriptions.models import Organization, Scope
 from tests.brokers import Broker
 from tests.factories import at_once
+from tests.integration.reporting import EVENT, Caller, ServedCaller, noting
 from tests.integration.test_recorder import move_database_away
-
-EVENT = {"event_type": "invoice.paid", "data": {"amount": 5, "text": "caf\u00e9 \u0000 \ud800"}}
-
-
-class Answered(NamedTuple):
-    status: str
-    headers: dict[str, str]
-    body: dict[str, Any]
-    was_short: bool
-
-
-class Caller:
-    """Calls the WSGI application as gunicorn does, with an API key that was seen a moment ago."""
-
-    def __init__(self, organization: Organization, scopes: list[str]) -> None:
-        _, self.key = services.api_key_create(organization=organization, name="test", scopes=scopes)
-        self.django = get_wsgi_application()
-        self("GET", "/v1/webhooks")
-
-    def __call__(
-        self, method: str = "POST", path: str = lean.PATH, body: bytes | None = None, **environ: Any
-    ) -> Answered:
-        raw = json.dumps(EVENT).encode() if body is None else body
-        went_on: list[str] = []
-
-        def ordinary(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            went_on.append(path)
-            return self.django(environ, start_response)
-
-        told: list[Any] = []
-        answer = b"".join(
-            lean.answering_events(ordinary)(
-                {
-                    "REQUEST_METHOD": method,
-                    "PATH_INFO": path,
-                    "SERVER_NAME": "testserver",
-                    "SERVER_PORT": "80",
-                    "HTTP_HOST": "testserver",
-                    "CONTENT_TYPE": "application/json",
-                    "CONTENT_LENGTH": str(len(raw)),
-                    "HTTP_AUTHORIZATION": f"Bearer {self.key}",
-                    "wsgi.url_scheme": "http",
-                    "wsgi.input": io.BytesIO(raw),
-                }
-                | environ,
-                lambda *said: told.append(said),
-            )
-        )
-        status, headers = told[0]
-        is_json = dict(headers).get("Content-Type", "").startswith("application/json")
-        return Answered(status, dict(headers), json.loads(answer) if is_json else {}, not went_on)
+from tests.served import served
 
 
 @pytest.fixture(autouse=True)
@@ -88,15 +40,33 @@ def limits(settings: Settings, server: Broker) -> None:
 @pytest.fixture(autouse=True)
 def own_ingest(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingest]:
     own = Ingest()
-    monkeypatch.setattr(lean, "ingest", lambda: own)
+    for transport in (lean, lean_loop):
+        monkeypatch.setattr(transport, "ingest", lambda: own)
     lean.common_headers.cache_clear()
+    lean.middleware.cache_clear()
     yield own
     own.stop(5.0)
     known_keys.clear()
 
 
+@pytest.fixture(params=["wsgi", "asgi"])
+def new_caller(request: pytest.FixtureRequest, own_ingest: Ingest) -> Iterator[Callable[..., Caller]]:
+    """Makes callers of the one kind of server or of the other: both have to answer alike."""
+    if request.param == "wsgi":
+        yield Caller
+        return
+    went_on: set[str] = set()
+    with served(noting(went_on)) as port:
+        yield lambda organization, scopes: ServedCaller(organization, scopes, port, went_on)
+
+
 @pytest.fixture
-def call(organization: Organization, wake_ups: list[WakeUp]) -> Caller:
+def call(organization: Organization, wake_ups: list[WakeUp], new_caller: Callable[..., Caller]) -> Caller:
+    return new_caller(organization, [Scope.RUNS_WRITE, Scope.WEBHOOKS_READ])
+
+
+@pytest.fixture
+def wsgi_call(organization: Organization, wake_ups: list[WakeUp]) -> Caller:
     return Caller(organization, [Scope.RUNS_WRITE, Scope.WEBHOOKS_READ])
 
 
@@ -107,7 +77,7 @@ def test_the_answer_is_that_of_the_ordinary_way(call: Caller) -> None:
     assert (short.was_short, ordinary.was_short) == (True, False)
     assert short.status == ordinary.status == "202 Accepted"
     assert short.body.keys() == ordinary.body.keys()
-    changing = ("X-RateLimit-Remaining", "X-RateLimit-Reset")
+    changing = ("x-ratelimit-remaining", "x-ratelimit-reset")
     assert short.headers.keys() == ordinary.headers.keys()
     for name in short.headers.keys() - changing:
         assert short.headers[name] == ordinary.headers[name], name
@@ -140,8 +110,6 @@ def test_what_is_stored_is_that_of_the_ordinary_way(
         {"HTTP_ACCEPT": "text/html"},
         {"CONTENT_TYPE": "text/plain"},
         {"CONTENT_TYPE": "application/json; charset=latin-1"},
-        {"CONTENT_LENGTH": "12"},
-        {"CONTENT_LENGTH": "1000000000"},
         {"HTTP_HOST": "elsewhere.example"},
         {"HTTP_AUTHORIZATION": "Bearer rhk_unknown"},
         {"HTTP_AUTHORIZATION": "Basic eDp5"},
@@ -153,6 +121,23 @@ def test_a_call_that_is_not_plain_is_left_to_the_ordinary_way(
     call: Caller, out_of_the_ordinary: dict[str, Any]
 ) -> None:
     assert not call(**out_of_the_ordinary).was_short
+
+
+@pytest.mark.parametrize("length", ["12", "1000000000", "-1", "5 "])
+def test_a_length_that_is_not_the_bodys_is_left_to_the_ordinary_way(wsgi_call: Caller, length: str) -> None:
+    assert not wsgi_call(CONTENT_LENGTH=length).was_short
+
+
+def test_a_body_that_takes_long_to_read_is_left_to_the_ordinary_way(call: Caller) -> None:
+    def body(size: int) -> bytes:
+        event = {"event_type": "invoice.paid", "data": {"text": ""}}
+        event["data"] = {"text": "x" * (size - len(json.dumps(event)))}
+        return json.dumps(event).encode()
+
+    answered = [call(body=body(lean.BODY_MAX_BYTES + more)) for more in (0, 1)]
+
+    assert [one.was_short for one in answered] == [True, False]
+    assert {one.status for one in answered} == {"202 Accepted"}
 
 
 @pytest.mark.parametrize(
@@ -200,8 +185,10 @@ def test_a_key_that_was_not_seen_before_is_looked_up_the_ordinary_way(call: Call
     assert [call().was_short, call().was_short] == [False, True]
 
 
-def test_a_key_without_the_scope_is_refused_the_ordinary_way(organization: Organization) -> None:
-    answered = Caller(organization, [Scope.WEBHOOKS_READ])()
+def test_a_key_without_the_scope_is_refused_the_ordinary_way(
+    organization: Organization, new_caller: Callable[..., Caller]
+) -> None:
+    answered = new_caller(organization, [Scope.WEBHOOKS_READ])()
 
     assert (answered.was_short, answered.status) == (False, "403 Forbidden")
 
@@ -247,6 +234,26 @@ def test_calls_at_the_same_time_are_one_transaction(
     assert set(statements) == {statements[0]}
 
 
+def test_an_event_loop_is_woken_up_once_for_a_batch_when_each_of_its_calls_has_an_answer(
+    own_ingest: Ingest, organization: Organization
+) -> None:
+    told: list[str] = []
+    calls = [
+        Asked(
+            AuthenticatedCaller(organization, frozenset(), None),
+            CustomEvent(organization=organization, event_type="invoice.paid", data={}),
+            lambda answer: told.append(type(answer).__name__),
+            tell,
+        )
+        for tell in (lambda: told.append("woken up"),)
+        for _ in range(5)
+    ]
+
+    own_ingest._answer_all(calls)
+
+    assert told == ["Stored"] * 5 + ["woken up"]
+
+
 def test_the_same_event_id_in_calls_at_the_same_time_is_one_event(
     call: Caller, subscribe: Callable[..., Any]
 ) -> None:
@@ -268,9 +275,12 @@ def test_an_id_that_was_used_for_another_type_is_a_conflict(call: Caller) -> Non
 
 
 def test_tenants_that_call_at_the_same_time_get_their_own(
-    organization: Organization, other_organization: Organization, wake_ups: list[WakeUp]
+    organization: Organization,
+    other_organization: Organization,
+    wake_ups: list[WakeUp],
+    new_caller: Callable[..., Caller],
 ) -> None:
-    callers = [Caller(one, [Scope.RUNS_WRITE]) for one in (organization, other_organization)]
+    callers = [new_caller(one, [Scope.RUNS_WRITE]) for one in (organization, other_organization)]
     body = json.dumps(EVENT | {"event_id": "order-1"}).encode()
 
     answered = at_once(*[lambda caller=caller: caller(body=body) for caller in callers for _ in range(3)])
@@ -286,9 +296,9 @@ def test_calls_are_counted_and_refused_beyond_the_rate(call: Caller, settings: S
 
     answered = [call() for _ in range(5)]
 
-    assert [one.headers["X-RateLimit-Remaining"] for one in answered] == ["3", "2", "1", "0", "0"]
+    assert [one.headers["x-ratelimit-remaining"] for one in answered] == ["3", "2", "1", "0", "0"]
     assert [one.status[:3] for one in answered] == ["202"] * 4 + ["429"]
-    assert int(answered[-1].headers["Retry-After"]) > 90
+    assert int(answered[-1].headers["retry-after"]) > 90
 
 
 def test_a_database_that_is_away_is_said_at_once_and_in_the_common_shape(
@@ -299,7 +309,7 @@ def test_a_database_that_is_away_is_said_at_once_and_in_the_common_shape(
         answered = call()
 
     assert answered.was_short
-    assert (answered.status, answered.headers["Retry-After"]) == ("503 Service Unavailable", "5")
+    assert (answered.status, answered.headers["retry-after"]) == ("503 Service Unavailable", "5")
     assert answered.body["code"] == "database_away"
 
 
@@ -317,9 +327,9 @@ def test_a_fault_in_common_work_leaves_each_call_to_the_ordinary_way(
     assert Event.objects.count() == 1
 
 
-def test_redirects_to_https_are_as_the_settings_say(call: Caller, settings: Settings) -> None:
+def test_redirects_to_https_are_as_the_settings_say(wsgi_call: Caller, settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
-    call.django = get_wsgi_application()
+    wsgi_call.django = get_wsgi_application()
 
-    assert call(**dict[str, Any]({"wsgi.url_scheme": "https"})).was_short
-    assert call().status == "301 Moved Permanently"
+    assert wsgi_call(**dict[str, Any]({"wsgi.url_scheme": "https"})).was_short
+    assert wsgi_call().status == "301 Moved Permanently"

@@ -71,6 +71,12 @@ def test_only_the_sender_opens_sockets_to_receivers() -> None:
         # Loops that are handed a transport of the sender's.
         ("delivery/loop/engine.py", "asyncio"),
         ("delivery/loop/permits.py", "asyncio"),
+        # What callers of the API send and are told, on connections that its server accepts.
+        ("delivery/api/lean_loop.py", "asyncio"),
+        ("webhooks_project/asgi.py", "asyncio"),
+        ("webhooks_project/bodies.py", "asyncio"),
+        ("webhooks_project/server.py", "asyncio"),
+        ("webhooks_project/threads.py", "asyncio"),
         ("delivery/presence.py", "socket"),
         ("delivery/target_checks.py", "ssl"),
     }

@@ -4,6 +4,8 @@ from webhooks_project import env
 from webhooks_project.settings.base import VERSION
 
 API_BODY_MAX_BYTES = env.integer("API_BODY_MAX_BYTES", 6 * 1024 * 1024, at_least=1024)
+# Calls that one process works on at a time, beside plain events. Each thread keeps a database connection.
+API_THREADS = env.integer("API_THREADS", 32, at_least=1)
 # The longest wait for one answer of the database; the caller is told 503 then.
 API_DATABASE_TIMEOUT_SECONDS = env.number("API_DATABASE_TIMEOUT_SECONDS", 10.0, at_least=0.1)
 API_JSON_MAX_DEPTH = env.integer("API_JSON_MAX_DEPTH", 64, at_least=8)

@@ -1,0 +1,71 @@
+"""The API and admin for ASGI servers: plain reports of events on the event loop, all else in threads."""
+
+import asyncio
+from functools import cached_property
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from webhooks_project.wsgi import django  # isort: skip - first, for it makes Django ready
+from delivery.api import lean
+from delivery.api.lean import Said
+from delivery.api.lean_loop import Waiting
+from webhooks_project import api_errors, collecting
+from webhooks_project.bodies import Bodies, BodyTooSlow, ClientGone, Receive
+from webhooks_project.environ import Environ, Scope, environ_of
+from webhooks_project.threads import Application, Send, Threads
+
+
+class OnLoop:
+    """`application`'s answers, but for those that need no thread."""
+
+    def __init__(self, application: Application) -> None:
+        self._threads = Threads(application, settings.API_THREADS)
+        self._bodies = Bodies()
+
+    @cached_property
+    def _waiting(self) -> Waiting:
+        return Waiting(asyncio.get_running_loop())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            # So servers learn that there is nothing to be told of their start and end.
+            raise ValueError(f"{scope['type']} is not spoken here")
+        environ = environ_of(scope)
+        try:
+            body = await self._bodies.read(environ, receive)
+        except ClientGone:
+            return
+        except BodyTooSlow:
+            await tell(too_slow(), send)
+            return
+        try:
+            await self._answer(environ, send)
+        finally:
+            body.forget()
+
+    async def _answer(self, environ: Environ, send: Send) -> None:
+        if lean.is_report(environ) and (call := lean.plain_call(environ)) is not None:
+            said = await self._waiting.said(call)
+            if said is not None:
+                await tell(said, send)
+                return
+        await self._threads.answer(environ, send)
+
+
+async def tell(said: Said, send: Send) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in said.headers]
+    await send({"type": "http.response.start", "status": int(said.status[:3]), "headers": headers})
+    await send({"type": "http.response.body", "body": said.body})
+
+
+def too_slow() -> Said:
+    body = orjson.dumps(api_errors.body("The body did not come in time.", "request_timeout"))
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    return Said("408 Request Timeout", [*headers, ("Connection", "close")], body)
+
+
+application: Any = OnLoop(django)
+lean.prepare()
+collecting.seldom()
