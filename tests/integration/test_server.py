@@ -204,7 +204,11 @@ def test_large_bodies_wait_for_each_other_and_small_ones_for_none(monkeypatch: p
 
     with served(OnLoop(echo)) as port, ExitStack() as open_:
         clients = [open_.enter_context(closing(connected(port, half))) for _ in range(3)]
+        small = connected(port, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345")
+        open_.enter_context(closing(small))
         assert asked(port)["size"] == 0
+        small.sendall(b"67890")
+        assert answer_to(small)["size"] == 10
         for client in clients:
             client.sendall(piece)
         assert {answer_to(client)["size"] for client in clients} == {200_000}
