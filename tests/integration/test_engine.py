@@ -83,6 +83,18 @@ def test_the_same_message_many_times_is_one_request(
     assert len(receiver.at()) == 1
 
 
+def test_a_message_that_finds_nothing_to_claim_is_finished_all_the_same(
+    engine: Engine, organization: Organization, subscribe: Callable[..., Subscription], receiver: Receiver
+) -> None:
+    subscribe()
+    done, due = made(organization, 2)
+    finished(submit(engine, done), 1)
+
+    assert finished(submit(engine, done, due), 2) == [None, None]
+
+    assert len(receiver.at()) == 2
+
+
 def test_a_receiver_that_hangs_holds_up_no_other(
     engine: Engine, organization: Organization, subscribe: Callable[..., Subscription], receiver: Receiver
 ) -> None:

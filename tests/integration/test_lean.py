@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Event as Flag
 from typing import Any
 
@@ -252,6 +253,27 @@ def test_an_event_loop_is_woken_up_once_for_a_batch_when_each_of_its_calls_has_a
     own_ingest._answer_all(calls)
 
     assert told == ["Stored"] * 5 + ["woken up"]
+
+
+def test_a_call_is_answered_when_its_event_is_committed_and_not_before(
+    call: Caller, own_ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, seen_by_others = own_ingest.put, []
+
+    def watched(asked: Asked) -> None:
+        def answer(told: Any) -> None:
+            # In a thread of its own, so with a connection of its own.
+            seen_by_others.extend(at_once(Event.objects.filter(pk=told.event.pk).exists))
+            asked.answer(told)
+
+        put(replace(asked, answer=answer))
+
+    monkeypatch.setattr(own_ingest, "put", watched)
+
+    answered = call()
+
+    assert (answered.was_short, answered.status) == (True, "202 Accepted")
+    assert seen_by_others == [True]
 
 
 def test_the_same_event_id_in_calls_at_the_same_time_is_one_event(
