@@ -6,13 +6,12 @@ Chunks of all rows go in turn, so that a long work keeps nobody waiting.
 
 import logging
 import math
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import close_old_connections, connection
+from django.db import connection
 from django.db.models import Min, QuerySet
 from django.db.models.functions import Now
 
@@ -58,50 +57,3 @@ def end_if_idle() -> None:
     """At the beginning of a chunk."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = %s", [IDLE_MAX_MILLISECONDS])
-
-
-class TurnsLoop:
-    """A thread of every worker: one of its own, so that neither a backlog of messages nor a broker that is
-    away holds its work up."""
-
-    def __init__(
-        self, name: str, work: Callable[[Callable[[], bool]], float], interval: Callable[[], float]
-    ) -> None:
-        """`work` is told when to stop, and says after how many seconds it wants to look again."""
-        self._work = work
-        self._interval = interval
-        self._stopped = threading.Event()
-        self._woken = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wake(self) -> None:
-        """There is work now."""
-        self._woken.set()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._woken.set()
-
-    def join(self, seconds: float) -> bool:
-        """Wait for the chunk under way; False if it takes longer."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            wait = self._interval()
-            self._woken.clear()
-            try:
-                close_old_connections()
-                wait = min(wait, self._work(self._stopped.is_set))
-            except DATABASE_AWAY as error:
-                logger.warning("%s waits for the database error=%s", self._thread.name, str(error).strip())
-                connection.close()
-            except Exception:
-                logger.exception("%s failed; it goes on", self._thread.name)
-            if not self._stopped.is_set():
-                self._woken.wait(wait)
-        connection.close()

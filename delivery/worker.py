@@ -4,6 +4,7 @@ Built once, on first use, so that a forked pool process has its own; closed when
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from typing import Any
 
 from celery.signals import task_received, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
-from django.db import close_old_connections, connection
 
 from delivery import slow
 from delivery.database import DATABASE_AWAY
@@ -24,6 +24,7 @@ from delivery.requeue import requeue_once
 from delivery.sender import Transport
 from delivery.sender.loop import LoopTransport
 from delivery.short_waits import ShortWaits
+from delivery.work_loop import WorkLoop
 from subscriptions.rules import target_rule
 from webhooks_project import collecting
 from webhooks_project.process import OfProcess
@@ -78,46 +79,26 @@ def _new_parts() -> Parts:
 parts = OfProcess(_new_parts)
 
 
-class RequeueLoop:
+class RequeueLoop(WorkLoop):
     """The requeuer, on a thread of the worker: a task for it would wait behind the very backlog it mends."""
 
     def __init__(
         self, presence: Presence | None = None, share_among: Callable[[int], None] = lambda workers: None
     ) -> None:
         """`share_among` is told how many workers there are, each time that this one says that it lives."""
+        super().__init__("requeuer", self._look, lambda: settings.REQUEUE_INTERVAL_SECONDS)
         self._presence = presence
         self._share_among = share_among
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="requeuer", daemon=True)
+        self._looks = count()
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def join(self, seconds: float) -> None:
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
-        for look in count():
-            if self._stop.is_set():
-                break
-            try:
-                close_old_connections()
-                self._say_present()
-                self._learn_of_slow_receivers()
-                published = requeue_once(thorough=look % THOROUGH_EVERY == 0)
-                if published:
-                    logger.info("requeued deliveries=%d", published)
-            except DATABASE_AWAY as error:
-                logger.warning("requeuer waits for the database error=%s", str(error).strip())
-                connection.close()
-            except Exception:
-                logger.exception("requeuer failed; it looks again")
-            self._stop.wait(settings.REQUEUE_INTERVAL_SECONDS)
-        self._leave()
-        connection.close()
+    def _look(self, stop: Callable[[], bool]) -> float:
+        """Short enough to be done when it is told to stop."""
+        self._say_present()
+        self._learn_of_slow_receivers()
+        published = requeue_once(thorough=next(self._looks) % THOROUGH_EVERY == 0)
+        if published:
+            logger.info("requeued deliveries=%d", published)
+        return math.inf
 
     def _say_present(self) -> None:
         """What goes wrong here must not keep the requeuer from its work."""
@@ -138,7 +119,7 @@ class RequeueLoop:
         except Exception:
             logger.exception("what is known of slow receivers could not be shared")
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         try:
             if self._presence is not None:
                 self._presence.leave()

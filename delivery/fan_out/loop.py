@@ -3,10 +3,10 @@
 from django.conf import settings
 
 from delivery.fan_out.chunks import carry_on
-from delivery.turns import TurnsLoop
+from delivery.work_loop import WorkLoop
 
 
-class FanOutLoop(TurnsLoop):
+class FanOutLoop(WorkLoop):
     """A message wakes it when there is such an event. It looks as often as the requeuer, if that was lost."""
 
     def __init__(self) -> None:

@@ -3,10 +3,10 @@
 from django.conf import settings
 
 from delivery.replays.chunks import carry_on
-from delivery.turns import TurnsLoop
+from delivery.work_loop import WorkLoop
 
 
-class ReplayLoop(TurnsLoop):
+class ReplayLoop(WorkLoop):
     """Looks each `REPLAY_INTERVAL_SECONDS`, and sooner where a rate allows the next chunk sooner."""
 
     def __init__(self) -> None:
