@@ -5,7 +5,6 @@ Built once, on first use, so that a forked pool process has its own; closed when
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
