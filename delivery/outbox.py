@@ -139,6 +139,33 @@ def _audience_of(new: NewEvent, id_: UUID) -> Audience:
     return _audience(asked, _found(asked), [id_])
 
 
+class Outbox:
+    """Events of one transaction: each with its bodies and recipients as of when it is appended, all written
+    together by `write`, in one statement.
+    """
+
+    def __init__(self) -> None:
+        assert connection.in_atomic_block, "an event commits together with its cause"
+        self._stories: list[Story] = []
+        self._audiences: dict[Asked, Audience] = {}
+
+    def append(self, new: NewEvent, *, callback: Callback | None = None) -> None:
+        id_ = uuid7()
+        self._stories.append(_story(new, id_, self._audience(new, id_), callback=callback))
+
+    def write(self) -> None:
+        if self._stories:
+            _keep(self._stories)
+
+    def _audience(self, new: NewEvent, id_: UUID) -> Audience:
+        """Asked for once for all events alike, but for those whose recipients are noted down one by one."""
+        asked = _asked(new)
+        known = self._audiences.get(asked)
+        if known is None or known.later:
+            known = self._audiences[asked] = _audience(asked, _found(asked), [id_])
+        return known
+
+
 def _store(
     new: NewEvent,
     id_: UUID,

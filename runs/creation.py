@@ -15,8 +15,8 @@ from runs.dialects import profiles
 from runs.dialects.profile import IdForm
 from runs.messages import event_of
 from runs.models import Run, Workflow
+from runs.moves import FUTURE_TOLERANCE
 from runs.services import own_or_new_id
-from runs.transitions import FUTURE_TOLERANCE
 from subscriptions import rules
 from subscriptions.event_types import WORKFLOW_QUEUED, SignatureScheme
 from subscriptions.models import ApiKey, Organization

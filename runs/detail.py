@@ -1,6 +1,6 @@
 """A run as the payload formats see it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -13,13 +13,16 @@ from runs.states import RunStatus
 class RunDetail:
     """The run, and its steps only if a format asks for them."""
 
-    def __init__(self, run: Run, steps: Sequence[Step] | None = None) -> None:
+    def __init__(self, run: Run, steps: Sequence[Step] | Callable[[], Sequence[Step]] | None = None) -> None:
+        """`steps`, or what reads them; else they are read from the database."""
         self.run = run
         self._steps = steps
 
     @cached_property
     def steps(self) -> list[Step]:
-        return list(self.run.steps.order_by("index") if self._steps is None else self._steps)
+        if self._steps is None:
+            return list(self.run.steps.order_by("index"))
+        return list(self._steps() if callable(self._steps) else self._steps)
 
     def context(self) -> dict[str, Any]:
         """The full output of every step by its key, in the order of their starts."""

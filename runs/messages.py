@@ -10,7 +10,14 @@ from runs.detail import RunDetail, run_data
 from runs.models import Run
 
 
-def event_of(run: Run, event_type: str, occurred_at: datetime, data: Mapping[str, Any]) -> NewEvent:
+def event_of(
+    run: Run,
+    event_type: str,
+    occurred_at: datetime,
+    data: Mapping[str, Any],
+    *,
+    detail: RunDetail | None = None,
+) -> NewEvent:
     """An event about the run or one of its steps."""
     return NewEvent(
         organization=run.organization,
@@ -19,7 +26,7 @@ def event_of(run: Run, event_type: str, occurred_at: datetime, data: Mapping[str
         data=data,
         source=run.workflow.public_id,
         subject=run.public_id,
-        detail=RunDetail(run),
+        detail=detail or RunDetail(run),
     )
 
 

@@ -6,8 +6,8 @@ from delivery import formats, services
 from delivery.models import Delivery, Event
 from runs.messages import end_of
 from runs.models import Run
+from runs.run_callbacks import callback_to
 from runs.states import ENDED
-from runs.transitions import callback_to
 from subscriptions import audit, rules
 from subscriptions.event_types import RUN_ENDED
 from webhooks_project.errors import InvalidInput

@@ -23,8 +23,8 @@ from runs.detail import RunDetail
 from runs.dialects import profiles
 from runs.messages import end_of
 from runs.models import Run, Workflow
+from runs.moves import outputs_in_force
 from runs.states import ENDED, RunStatus
-from runs.transitions import outputs_in_force
 from subscriptions.event_types import WORKFLOW_COMPLETED
 
 TEMPLATE = "admin/runs/workflow/webhook_version.html"

@@ -9,11 +9,11 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import transitions
 from runs.api import report_serializers as inputs
 from runs.api.reports import ReportViewSet
 from runs.models import PUBLIC_ID_MAX_CHARACTERS
 from runs.states import RUN_MOVES, Move
+from runs.transitions import Applied, Reported, report_all
 from subscriptions.api.base import valid
 from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictChoiceField
 from subscriptions.api.serializers import RefusesUnknownFields
@@ -63,38 +63,39 @@ class BatchViewSet(ReportViewSet):
 
     @extend_schema(request=BatchInput, responses={200: BatchOutput})
     def create(self, request: Request) -> Response:
-        """Each report is a transaction of its own: one that is refused holds up no other."""
-        reports = valid(BatchInput, request.data)["reports"]
-        return Response({"results": [self._one(report) for report in reports]})
+        """Each report is applied or refused on its own: one that is refused holds up no other."""
+        said = valid(BatchInput, request.data)["reports"]
+        results: list[dict[str, Any]] = [{} for _ in said]
+        valid_ones: list[tuple[int, Reported]] = []
+        for place, one in enumerate(said):
+            try:
+                valid_ones.append((place, self._reported(one)))
+            except ValidationError as error:
+                results[place] = {"status": 422, "error": validation_body(error.detail)}
+        answers = report_all([reported for _, reported in valid_ones])
+        for (place, _), answer in zip(valid_ones, answers, strict=True):
+            results[place] = _result(answer)
+        named = [one.get("run_id") if isinstance(one, dict) else None for one in said]
+        return Response({"results": [{"run_id": n} | r for n, r in zip(named, results, strict=True)]})
 
-    def _one(self, said: Any) -> dict[str, Any]:
-        run_id = said.get("run_id") if isinstance(said, dict) else None
-        try:
-            return {"run_id": run_id, "status": 200, "state": self._apply(said)}
-        except DomainError as error:
-            answer = body(error.detail, error.error_code, error.field)
-            return {"run_id": run_id, "status": error.status, "error": answer}
-        except ValidationError as error:
-            return {"run_id": run_id, "status": 422, "error": validation_body(error.detail)}
-
-    def _apply(self, said: Any) -> str:
-        """Raises DomainError or ValidationError."""
+    def _reported(self, said: Any) -> Reported:
+        """Raises ValidationError."""
         values = valid(BatchedReport, said)
         move = Move(values["move"])
         shapes = inputs.STEP_SHAPES if "step" in values else inputs.RUN_SHAPES
         if move not in shapes:
             raise ValidationError({"move": [f"A step cannot {move}."]}, code="invalid_choice")
-        report = self.report(valid(shapes[move], values.get("report", {})))
-        if "step" not in values:
-            run = transitions.report_run(
-                organization=self.organization, run_id=values["run_id"], move=move, report=report
-            )
-            return str(run.status)
-        step = transitions.report_step(
+        return Reported(
             organization=self.organization,
             run_id=values["run_id"],
-            key=values["step"],
+            step=values.get("step"),
             move=move,
-            report=report,
+            report=self.report(valid(shapes[move], values.get("report", {}))),
         )
-        return str(step.status)
+
+
+def _result(answer: Applied | DomainError) -> dict[str, Any]:
+    if isinstance(answer, DomainError):
+        error = body(answer.detail, answer.error_code, answer.field)
+        return {"status": answer.status, "error": error}
+    return {"status": 200, "state": answer.state}

@@ -11,6 +11,7 @@ from runs import transitions
 from runs.api import report_serializers as inputs
 from runs.api import serializers as shapes
 from runs.api.views import RunsScopesViewSet
+from runs.moves import Report
 from runs.states import Move
 from subscriptions.api.base import valid
 from subscriptions.models import Scope
@@ -24,12 +25,10 @@ STEP_KEY = OpenApiParameter(
 class ReportViewSet(RunsScopesViewSet):
     """What reports of runs and steps share."""
 
-    def report(self, values: dict[str, Any]) -> transitions.Report:
+    def report(self, values: dict[str, Any]) -> Report:
         """The validated values of a body as a report."""
         occurred_at = values.pop("occurred_at", None)
-        return transitions.Report(
-            values=values, occurred_at=occurred_at, may_import=self.caller.may(Scope.RUNS_IMPORT)
-        )
+        return Report(values=values, occurred_at=occurred_at, may_import=self.caller.may(Scope.RUNS_IMPORT))
 
 
 class RunReportViewSet(ReportViewSet):

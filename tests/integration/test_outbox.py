@@ -15,8 +15,9 @@ from delivery.custom_events import custom_event
 from delivery.models import Delivery, Event, EventBody
 from delivery.states import Lane, State
 from runs.models import Run
+from runs.moves import Report
 from runs.states import Move
-from runs.transitions import Report, report_run
+from runs.transitions import report_run
 from subscriptions.models import Organization, Subscription
 from subscriptions.services import subscription_create, subscription_delete, subscription_update
 from tests.integration.conftest import CollectedWakeUps

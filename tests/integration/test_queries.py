@@ -24,8 +24,9 @@ from delivery.replays.chunks import advance
 from delivery.replays.filter import ReplayFilter
 from delivery.replays.plan import NewReplay
 from delivery.replays.services import replay_create
+from runs.moves import Report
 from runs.states import Move
-from runs.transitions import Report, report_run
+from runs.transitions import report_run
 from subscriptions.ids import uuid7
 from subscriptions.models import Organization, Subscription
 from subscriptions.selectors import RECIPIENTS, matching
@@ -43,9 +44,9 @@ CLAIM, RECORD = "EXECUTE runhooks_claim", "EXECUTE runhooks_record"
 
 COMPLETE = [
     "BEGIN",
-    "SELECT runs_run",
-    "UPDATE runs_run",
+    "EXECUTE runhooks_hold_runs",
     "EXECUTE runhooks_recipients",
+    "EXECUTE runhooks_write_runs",
     # The event, its bodies and its deliveries.
     "EXECUTE runhooks_store",
     "COMMIT",

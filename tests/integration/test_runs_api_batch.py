@@ -1,13 +1,21 @@
 """`POST /v1/runs/batch`: many reports, each on its own; and whose organizations a key acts for."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from runs.models import Run, Step
 from subscriptions.models import Organization
+from tests.factories import at_once
 from tests.integration.conftest import CollectedWakeUps, client_for
+from tests.integration.moves import aside, wait_until_blocked
+from tests.integration.test_queries import statements
 
 
 def new_run(api: APIClient) -> str:
@@ -61,6 +69,66 @@ def test_each_report_is_applied_or_refused_on_its_own_and_answered_in_order(api:
         *("unknown_field", "invalid_choice", None),
     ]
     assert api.get(f"/v1/runs/{second}").json()["status"] == "running"
+
+
+def test_calls_with_the_same_runs_in_other_orders_wait_for_one_another_in_one_order(api: APIClient) -> None:
+    first, second = sorted([new_run(api), new_run(api)])
+    starts = [{"run_id": run, "move": "start"} for run in (second, first)]
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        Run.objects.select_for_update().get(public_id=first)
+        waiting = aside(pool, lambda: batch(api, *starts))
+        wait_until_blocked()
+        # Had it locked them as it named them, it would hold the second while it waits for the first.
+        Run.objects.select_for_update(nowait=True).get(public_id=second)
+
+    assert [result["status"] for result in waiting.result()] == [200, 200]
+
+
+def test_reports_that_waited_for_others_know_what_these_did(api: APIClient) -> None:
+    run = new_run(api)
+    batch(api, {"run_id": run, "move": "start"})
+
+    results = at_once(*[partial(batch, api, *_steps(run, name)) for name in "abcd"])
+
+    assert [[result["status"] for result in one] for one in results] == [[200, 200]] * 4
+    assert [step.index for step in Step.objects.filter(run__public_id=run).order_by("index")] == [0, 1, 2, 3]
+
+
+def _steps(run: str, name: str) -> list[dict[str, Any]]:
+    return [{"run_id": run, "step": name, "move": move} for move in ("start", "complete")]
+
+
+def test_the_number_of_reports_does_not_change_the_number_of_statements(
+    api: APIClient, subscribe: Any
+) -> None:
+    subscribe()
+    workflow = api.post("/v1/workflows", {"name": "Batch"}).json()["id"]
+    runs = [api.post("/v1/runs", {"workflow_id": workflow}).json()["id"] for _ in range(10)]
+    reports = [
+        report
+        for run in runs
+        for report in (
+            {"run_id": run, "move": "start"},
+            *_steps(run, "one"),
+            {"run_id": run, "move": "complete"},
+        )
+    ]
+
+    with CaptureQueriesContext(connection) as captured:
+        batch(api, *reports)
+
+    # The recipients of four types of events, and all rows of forty events.
+    assert statements(captured) == [
+        "SELECT subscriptions_apikey",
+        "BEGIN",
+        "EXECUTE runhooks_hold_runs",
+        "EXECUTE runhooks_read_steps",
+        *["EXECUTE runhooks_recipients"] * 4,
+        "EXECUTE runhooks_write_runs",
+        "EXECUTE runhooks_store",
+        "COMMIT",
+    ]
 
 
 def test_too_many_reports_are_refused_as_a_whole(api: APIClient, settings: Settings) -> None:

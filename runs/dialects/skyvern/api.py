@@ -21,8 +21,9 @@ from runs.dialects.skyvern.replay import retry_webhook
 from runs.dialects.skyvern.targets import clean_target
 from runs.dialects.views import DialectViewSet, as_sent
 from runs.models import Run, Workflow
+from runs.moves import Report
 from runs.states import Move
-from runs.transitions import Report, report_run
+from runs.transitions import report_run
 from subscriptions.api.base import valid
 from subscriptions.api.idempotency import idempotent, made_once, takes_idempotency_key
 from subscriptions.models import Scope
