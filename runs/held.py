@@ -16,6 +16,8 @@ class HeldRun:
         self.steps: dict[str, Step] = {}
         #: the place of the next new one
         self.next_index = 0
+        #: are all of its steps at hand?
+        self.is_whole = False
         self.changed = False
         self.changed_steps: set[str] = set()
 
@@ -31,5 +33,7 @@ class HeldRun:
 
     def all_steps(self) -> Sequence[Step]:
         """In the order of their starts; what was changed here counts, for it is not written yet."""
-        stored = {step.key: step for step in self.run.steps.order_by("index")}
-        return sorted((stored | self.steps).values(), key=lambda step: step.index)
+        if not self.is_whole:
+            self.steps = {step.key: step for step in self.run.steps.all()} | self.steps
+            self.is_whole = True
+        return sorted(self.steps.values(), key=lambda step: step.index)

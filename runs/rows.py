@@ -61,6 +61,14 @@ LEFT JOIN LATERAL (
 """,  # noqa: S608 - names of our own table and columns
 )
 
+ALL_STEPS = Statement(
+    "runhooks_read_all_steps",
+    f"""
+SELECT runs_step.* FROM unnest(%(runs)s::bigint[]) AS asked (run_id)
+CROSS JOIN LATERAL (SELECT {_columns(Step)} FROM runs_step WHERE run_id = asked.run_id OFFSET 0) AS runs_step
+""",  # noqa: S608 - names of our own table and columns
+)
+
 # What reports change, with its type.
 RUN_CHANGES = {
     **dict.fromkeys("status progress executor_id output error artifacts".split(), "text"),
@@ -138,12 +146,28 @@ def read_steps(asked: Sequence[tuple[HeldRun, str]]) -> None:
     by_id = {held.run.pk: held for held, _ in asked}
     runs, keys = zip(*{(held.run.pk, key) for held, key in asked}, strict=True)
     for row in STEPS.run({"runs": array(runs), "keys": array(keys)}):
-        held = by_id[row["of_run"]]
-        held.next_index = row["next_index"]
+        by_id[row["of_run"]].next_index = row["next_index"]
         if row["runs_step_id"] is not None:
-            step = _read(Step, row)
-            step.run = held.run
-            held.steps[step.key] = step
+            _put(row, by_id)
+
+
+def read_all_steps(asked: Sequence[HeldRun]) -> None:
+    """Put all steps of these runs at hand."""
+    if not asked:
+        return
+    by_id = {held.run.pk: held for held in asked}
+    for row in ALL_STEPS.run({"runs": array(by_id)}):
+        _put(row, by_id)
+    for held in asked:
+        held.next_index = 1 + max((step.index for step in held.steps.values()), default=-1)
+        held.is_whole = True
+
+
+def _put(row: dict[str, Any], by_id: Mapping[int, HeldRun]) -> None:
+    step = _read(Step, row)
+    held = by_id[step.run_id]
+    step.run = held.run
+    held.steps[step.key] = step
 
 
 def write(held: Sequence[HeldRun]) -> None:

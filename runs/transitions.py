@@ -5,9 +5,9 @@ order of steps and the single end of a run hold under any concurrency. However m
 cost the statements of a few: what they make of their runs is written once, after the last of them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -33,6 +33,10 @@ class Reported:
     step: str | None = None
     move: Move
     report: Report
+    #: what the caller wants to know of the run as it is afterwards
+    show: Callable[[HeldRun], Any] = field(default=lambda held: None)
+    #: which needs all of its steps?
+    shows_steps: bool = False
 
     @property
     def run_name(self) -> rows.RunName:
@@ -40,30 +44,29 @@ class Reported:
 
 
 class Applied(NamedTuple):
-    """What it was applied to, and the state in which that was afterwards."""
+    """What it was applied to, the state in which that was afterwards, and what was to be shown of it."""
 
     held: HeldRun
     state: str
+    shown: Any
 
 
 def report_run(*, organization: Organization, run_id: str, move: Move, report: Report) -> Run:
     """Move a run. Raises NotFound, InvalidInput, or Conflict naming the state it is in."""
-    return _alone(Reported(organization=organization, run_id=run_id, move=move, report=report)).run
+    return report_one(Reported(organization=organization, run_id=run_id, move=move, report=report)).held.run
 
 
 def report_step(*, organization: Organization, run_id: str, key: str, move: Move, report: Report) -> Step:
     """Move a step of a running run; its start makes it. Raises NotFound, InvalidInput, Conflict."""
     said = Reported(organization=organization, run_id=run_id, step=key, move=move, report=report)
-    return _alone(said).steps[key]
+    return report_one(said).held.steps[key]
 
 
 def report_all(reported: Sequence[Reported]) -> list[Applied | DomainError]:
     """Many in one transaction; in their order, each what came of it, as if it had come alone."""
     with transaction.atomic():
         held = rows.hold({said.run_name: said.organization for said in reported})
-        rows.read_steps(
-            [(held[said.run_name], said.step) for said in reported if said.step and said.run_name in held]
-        )
+        _read_steps(held, reported)
         outbox = Outbox()
         answers = [_answer(held.get(said.run_name), said, outbox) for said in reported]
         rows.write(list(held.values()))
@@ -71,11 +74,19 @@ def report_all(reported: Sequence[Reported]) -> list[Applied | DomainError]:
     return answers
 
 
-def _alone(said: Reported) -> HeldRun:
+def _read_steps(held: Mapping[rows.RunName, HeldRun], reported: Sequence[Reported]) -> None:
+    found = [(held[said.run_name], said) for said in reported if said.run_name in held]
+    whole = {one.run.pk: one for one, said in found if said.shows_steps}
+    rows.read_all_steps(list(whole.values()))
+    rows.read_steps([(one, said.step) for one, said in found if said.step and one.run.pk not in whole])
+
+
+def report_one(said: Reported) -> Applied:
+    """Raises NotFound, InvalidInput, Conflict."""
     (answer,) = report_all([said])
     if isinstance(answer, DomainError):
         raise answer
-    return answer.held
+    return answer
 
 
 def _answer(held: HeldRun | None, said: Reported, outbox: Outbox) -> Applied | DomainError:
@@ -85,9 +96,9 @@ def _answer(held: HeldRun | None, said: Reported, outbox: Outbox) -> Applied | D
             raise NotFound(f"Run {said.run_id} not found in organization {organization_id}")
         if said.step is None:
             _apply_to_run(held, said, outbox)
-            return Applied(held, str(held.run.status))
+            return Applied(held, str(held.run.status), said.show(held))
         _apply_to_step(held, said, said.step, outbox)
-        return Applied(held, str(held.steps[said.step].status))
+        return Applied(held, str(held.steps[said.step].status), said.show(held))
     except DomainError as error:
         return error
 

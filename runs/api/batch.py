@@ -1,5 +1,6 @@
 """Many reports in one call: each applied or refused on its own, answered in order."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -10,11 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from runs.api import report_serializers as inputs
-from runs.api.reports import ReportViewSet
+from runs.api.reports import report_of
+from runs.api.views import RunsScopesViewSet
 from runs.models import PUBLIC_ID_MAX_CHARACTERS
 from runs.states import RUN_MOVES, Move
 from runs.transitions import Applied, Reported, report_all
-from subscriptions.api.base import valid
+from subscriptions.api.authentication import Caller
+from subscriptions.api.base import checked, valid
 from subscriptions.api.fields import JSONObjectField, StrictCharField, StrictChoiceField
 from subscriptions.api.serializers import RefusesUnknownFields
 from webhooks_project.api_errors import body, validation_body
@@ -58,40 +61,54 @@ class BatchOutput(serializers.Serializer[Any]):
     results = BatchResult(many=True)
 
 
-class BatchViewSet(ReportViewSet):
+class BatchViewSet(RunsScopesViewSet):
     """Reports by the hundred, for executors that gather them."""
 
     @extend_schema(request=BatchInput, responses={200: BatchOutput})
     def create(self, request: Request) -> Response:
         """Each report is applied or refused on its own: one that is refused holds up no other."""
-        said = valid(BatchInput, request.data)["reports"]
-        results: list[dict[str, Any]] = [{} for _ in said]
-        valid_ones: list[tuple[int, Reported]] = []
+        said = Batch(self.caller, valid(BatchInput, request.data)["reports"])
+        return Response(said.answered(report_all(said.reported)))
+
+
+class Batch:
+    """A call's reports: those that are valid are `reported`, the others are refused already."""
+
+    def __init__(self, caller: Caller, said: Sequence[Any]) -> None:
+        self.reported: list[Reported] = []
+        self._run_ids = [one.get("run_id") if isinstance(one, dict) else None for one in said]
+        self._refused: dict[int, dict[str, Any]] = {}
         for place, one in enumerate(said):
             try:
-                valid_ones.append((place, self._reported(one)))
+                self.reported.append(_reported(caller, one))
             except ValidationError as error:
-                results[place] = {"status": 422, "error": validation_body(error.detail)}
-        answers = report_all([reported for _, reported in valid_ones])
-        for (place, _), answer in zip(valid_ones, answers, strict=True):
-            results[place] = _result(answer)
-        named = [one.get("run_id") if isinstance(one, dict) else None for one in said]
-        return Response({"results": [{"run_id": n} | r for n, r in zip(named, results, strict=True)]})
+                self._refused[place] = {"status": 422, "error": validation_body(error.detail)}
 
-    def _reported(self, said: Any) -> Reported:
-        """Raises ValidationError."""
-        values = valid(BatchedReport, said)
-        move = Move(values["move"])
-        shapes = inputs.STEP_SHAPES if "step" in values else inputs.RUN_SHAPES
-        if move not in shapes:
-            raise ValidationError({"move": [f"A step cannot {move}."]}, code="invalid_choice")
-        return Reported(
-            organization=self.organization,
-            run_id=values["run_id"],
-            step=values.get("step"),
-            move=move,
-            report=self.report(valid(shapes[move], values.get("report", {}))),
-        )
+    def answered(self, answers: Sequence[Applied | DomainError]) -> dict[str, Any]:
+        """What the caller is told, given what came of the valid ones."""
+        left = iter(answers)
+        return {
+            "results": [
+                {"run_id": run_id} | (self._refused.get(place) or _result(next(left)))
+                for place, run_id in enumerate(self._run_ids)
+            ]
+        }
+
+
+def _reported(caller: Caller, said: Any) -> Reported:
+    """Raises ValidationError."""
+    values = checked(BatchedReport, said)
+    move = Move(values["move"])
+    shapes = inputs.STEP_SHAPES if "step" in values else inputs.RUN_SHAPES
+    if move not in shapes:
+        raise ValidationError({"move": [f"A step cannot {move}."]}, code="invalid_choice")
+    return Reported(
+        organization=caller.organization,
+        run_id=values["run_id"],
+        step=values.get("step"),
+        move=move,
+        report=report_of(caller, checked(shapes[move], values.get("report", {}))),
+    )
 
 
 def _result(answer: Applied | DomainError) -> dict[str, Any]:

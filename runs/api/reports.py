@@ -7,12 +7,14 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs import transitions
 from runs.api import report_serializers as inputs
 from runs.api import serializers as shapes
+from runs.api.shown import run_shown, step_shown
 from runs.api.views import RunsScopesViewSet
 from runs.moves import Report
 from runs.states import Move
+from runs.transitions import Reported, report_one
+from subscriptions.api.authentication import Caller
 from subscriptions.api.base import valid
 from subscriptions.models import Scope
 from webhooks_project.errors import InvalidInput
@@ -22,22 +24,45 @@ STEP_KEY = OpenApiParameter(
 )
 
 
-class ReportViewSet(RunsScopesViewSet):
-    """What reports of runs and steps share."""
-
-    def report(self, values: dict[str, Any]) -> Report:
-        """The validated values of a body as a report."""
-        occurred_at = values.pop("occurred_at", None)
-        return Report(values=values, occurred_at=occurred_at, may_import=self.caller.may(Scope.RUNS_IMPORT))
+def report_of(caller: Caller, values: dict[str, Any]) -> Report:
+    """The validated values of a body as a report."""
+    occurred_at = values.pop("occurred_at", None)
+    return Report(values=values, occurred_at=occurred_at, may_import=caller.may(Scope.RUNS_IMPORT))
 
 
-class RunReportViewSet(ReportViewSet):
+def run_report(
+    caller: Caller, run_id: str, move: Move, values: dict[str, Any], *, full_urls: bool
+) -> Reported:
+    """A report about a run, of which the whole is shown."""
+    return Reported(
+        organization=caller.organization,
+        run_id=run_id,
+        move=move,
+        report=report_of(caller, values),
+        show=lambda held: run_shown(held.run, held.all_steps(), full_urls=full_urls),
+        shows_steps=True,
+    )
+
+
+def step_report(caller: Caller, run_id: str, key: str, move: Move, values: dict[str, Any]) -> Reported:
+    """A report about a step, which is shown."""
+    return Reported(
+        organization=caller.organization,
+        run_id=run_id,
+        step=key,
+        move=move,
+        report=report_of(caller, values),
+        show=lambda held: step_shown(held.steps[key]),
+    )
+
+
+class RunReportViewSet(RunsScopesViewSet):
     """Reports about a run."""
 
     def _move(self, move: Move, request: Request, run_id: str) -> Response:
-        report = self.report(valid(inputs.RUN_SHAPES[move], request.data))
-        run = transitions.report_run(organization=self.organization, run_id=run_id, move=move, report=report)
-        return Response(shapes.RunWithSteps(run, context=self.owners_view).data)
+        values = valid(inputs.RUN_SHAPES[move], request.data)
+        said = run_report(self.caller, run_id, move, values, **self.owners_view)
+        return Response(report_one(said).shown)
 
     @extend_schema(request=inputs.StartInput, responses=shapes.RunWithSteps)
     def start(self, request: Request, run_id: str) -> Response:
@@ -80,7 +105,7 @@ class RunReportViewSet(ReportViewSet):
         return self._move(Move.CANCEL, request, run_id)
 
 
-class StepReportViewSet(ReportViewSet):
+class StepReportViewSet(RunsScopesViewSet):
     """Reports about a step of a running run."""
 
     def _move(self, move: Move, request: Request, run_id: str, key: str) -> Response:
@@ -88,11 +113,8 @@ class StepReportViewSet(ReportViewSet):
             raise InvalidInput(
                 "a step's key has 1 to 128 letters, digits or any of _ . : -", field="key", code="bad_key"
             )
-        report = self.report(valid(inputs.STEP_SHAPES[move], request.data))
-        step = transitions.report_step(
-            organization=self.organization, run_id=run_id, key=key, move=move, report=report
-        )
-        return Response(shapes.StepOutput(step).data)
+        said = step_report(self.caller, run_id, key, move, valid(inputs.STEP_SHAPES[move], request.data))
+        return Response(report_one(said).shown)
 
     @extend_schema(parameters=[STEP_KEY], request=inputs.StepFields, responses=shapes.StepOutput)
     def start(self, request: Request, run_id: str, key: str) -> Response:

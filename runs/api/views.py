@@ -12,6 +12,7 @@ from delivery.api.serializers import EventStory
 from delivery.selectors import of_subject
 from runs import selectors, services
 from runs.api import serializers as shapes
+from runs.api.shown import run_shown
 from runs.creation import NewRun, run_create
 from subscriptions.api.base import OrganizationViewSet, page, page_of, valid
 from subscriptions.api.idempotency import idempotent
@@ -124,13 +125,13 @@ class RunViewSet(RunsScopesViewSet):
         new = NewRun(**values, api_key=self.caller.key)
         run, is_new = run_create(organization=self.organization, new=new)
         code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-        return Response(shapes.RunWithSteps(run, context=self.owners_view).data, status=code)
+        steps = () if is_new else run.steps.order_by("index")
+        return Response(run_shown(run, list(steps), **self.owners_view), status=code)
 
     @extend_schema(responses=shapes.RunWithSteps)
     def retrieve(self, request: Request, run_id: str) -> Response:
-        return Response(
-            shapes.RunWithSteps(selectors.run_get(self.organization, run_id), context=self.owners_view).data
-        )
+        run = selectors.run_get(self.organization, run_id)
+        return Response(run_shown(run, list(run.steps.order_by("index")), **self.owners_view))
 
     @extend_schema(responses=inline_serializer("RunWebhooks", {"events": EventStory(many=True)}))
     def webhooks(self, request: Request, run_id: str) -> Response:
