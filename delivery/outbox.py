@@ -76,14 +76,6 @@ def append_all(news: Sequence[NewEvent]) -> list[Event]:
     return [story.event for story in stories]
 
 
-def append_if_wanted(new: NewEvent) -> Event | None:
-    """The same for an event that is worth a row only if someone asked for it."""
-    assert connection.in_atomic_block, "an event commits together with its cause"
-    id_ = uuid7()
-    audience = _audience_of(new, id_)
-    return _store(new, id_, audience) if audience.size else None
-
-
 def append_for(new: NewEvent, subscription: Subscription) -> tuple[Event, Delivery]:
     """Record an event for one subscription, whatever it subscribes to: one attempt, no retries."""
     assert connection.in_atomic_block, "an event commits together with its cause"
@@ -149,9 +141,14 @@ class Outbox:
         self._stories: list[Story] = []
         self._audiences: dict[Asked, Audience] = {}
 
-    def append(self, new: NewEvent, *, callback: Callback | None = None) -> None:
+    def append(
+        self, new: NewEvent, *, callback: Callback | None = None, only_if_wanted: bool = False
+    ) -> None:
+        """`only_if_wanted`: it is worth a row only if someone asked for it."""
         id_ = uuid7()
-        self._stories.append(_story(new, id_, self._audience(new, id_), callback=callback))
+        audience = self._audience(new, id_)
+        if audience.size or not only_if_wanted:
+            self._stories.append(_story(new, id_, audience, callback=callback))
 
     def write(self) -> None:
         if self._stories:

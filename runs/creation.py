@@ -1,5 +1,6 @@
 """New runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,8 +9,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from delivery import outbox
-from runs import selectors
+from delivery.outbox import Outbox
+from runs import new_rows, selectors
 from runs.detail import run_data
 from runs.dialects import profiles
 from runs.dialects.profile import IdForm
@@ -66,6 +67,30 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
 
     Raises InvalidInput, NoSigningKey, Conflict.
     """
+    run = queued_run(organization, new)
+    try:
+        if runs_store([run]):
+            return run, True
+    except IntegrityError:
+        pass  # what it belongs to is gone
+    return _first_of(run, own_id=new.id), False
+
+
+def runs_store(runs: Sequence[Run]) -> list[Run]:
+    """Those of them that are new: where an id or `external_id` is taken, nothing is stored."""
+    with transaction.atomic():
+        made = new_rows.insert(runs)
+        outbox = Outbox()
+        for run in made:
+            # For executors that take up queued runs when they are told of them.
+            queued = event_of(run, WORKFLOW_QUEUED, run.created_at, run_data(run))
+            outbox.append(queued, only_if_wanted=True)
+        outbox.write()
+    return made
+
+
+def queued_run(organization: Organization, new: NewRun) -> Run:
+    """Not stored yet. Raises InvalidInput, NoSigningKey."""
     if new.created_at is not None and new.created_at > timezone.now() + FUTURE_TOLERANCE:
         raise InvalidInput("created_at lies in the future", field="created_at", code="in_the_future")
     webhook_url = new.webhook_url.strip()
@@ -73,7 +98,7 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
         webhook_url = rules.clean_url(webhook_url, new.webhook_url_field)
     check_key_signs(new)
     shown, token = sealed_url(webhook_url)
-    run = Run(
+    return Run(
         organization=organization,
         workflow=new.workflow,
         version=new.workflow.version,
@@ -90,14 +115,6 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
         api_key=new.api_key,
         created_at=new.created_at or timezone.now(),
     )
-    try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-            run.refresh_from_db(fields=["updated_at"])
-            _tell_queued(run)
-    except IntegrityError:
-        return _first_of(run, own_id=new.id), False
-    return run, True
 
 
 def check_key_signs(new: NewRun) -> None:
@@ -113,11 +130,6 @@ def check_key_signs(new: NewRun) -> None:
             f'"signs": true. Create a key that signs, or leave {new.webhook_url_field} out.',
             field=new.webhook_url_field,
         )
-
-
-def _tell_queued(run: Run) -> None:
-    """For executors that take up queued runs when they are told of them."""
-    outbox.append_if_wanted(event_of(run, WORKFLOW_QUEUED, run.created_at, run_data(run)))
 
 
 def _first_of(run: Run, own_id: str | None) -> Run:

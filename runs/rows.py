@@ -23,7 +23,7 @@ Row = TypeVar("Row", bound=Model)
 RunName = tuple[int, str]
 
 
-def _columns(model: type[Model]) -> str:
+def columns(model: type[Model]) -> str:
     """All of them, each under a name of its own beside those of other tables."""
     table = model._meta.db_table
     return ", ".join(f"{table}.{f.column} AS {table}_{f.column}" for f in model._meta.concrete_fields)
@@ -35,10 +35,10 @@ def _columns(model: type[Model]) -> str:
 HOLD = Statement(
     "runhooks_hold_runs",
     f"""
-SELECT runs_run.*, {_columns(WorkflowVersion)}, {_columns(Workflow)}
+SELECT runs_run.*, {columns(WorkflowVersion)}, {columns(Workflow)}
 FROM unnest(%(organizations)s::bigint[], %(public_ids)s::text[]) AS asked (organization_id, public_id)
 CROSS JOIN LATERAL (
-    SELECT {_columns(Run)} FROM runs_run
+    SELECT {columns(Run)} FROM runs_run
     WHERE organization_id = asked.organization_id AND public_id = asked.public_id
     LIMIT 1 FOR NO KEY UPDATE
 ) AS runs_run
@@ -56,7 +56,7 @@ SELECT asked.run_id AS of_run, runs_step.*,
        (SELECT coalesce(max(index) + 1, 0) FROM runs_step WHERE run_id = asked.run_id) AS next_index
 FROM unnest(%(runs)s::bigint[], %(keys)s::text[]) AS asked (run_id, key)
 LEFT JOIN LATERAL (
-    SELECT {_columns(Step)} FROM runs_step WHERE run_id = asked.run_id AND key = asked.key LIMIT 1
+    SELECT {columns(Step)} FROM runs_step WHERE run_id = asked.run_id AND key = asked.key LIMIT 1
 ) AS runs_step ON true
 """,  # noqa: S608 - names of our own table and columns
 )
@@ -65,7 +65,7 @@ ALL_STEPS = Statement(
     "runhooks_read_all_steps",
     f"""
 SELECT runs_step.* FROM unnest(%(runs)s::bigint[]) AS asked (run_id)
-CROSS JOIN LATERAL (SELECT {_columns(Step)} FROM runs_step WHERE run_id = asked.run_id OFFSET 0) AS runs_step
+CROSS JOIN LATERAL (SELECT {columns(Step)} FROM runs_step WHERE run_id = asked.run_id OFFSET 0) AS runs_step
 """,  # noqa: S608 - names of our own table and columns
 )
 
@@ -90,17 +90,17 @@ JSON_COLUMNS = {
 }
 
 
-def _unnested(columns: dict[str, str], prefix: str = "") -> str:
+def unnested(columns: dict[str, str], prefix: str = "") -> str:
     # jsonb has no literal in an array of texts; each is cast on its own.
     kinds = {name: "text" if kind == "jsonb" else kind for name, kind in columns.items()}
     return ", ".join(f"%({prefix}{name})s::{kind}[]" for name, kind in kinds.items())
 
 
-def _cast(columns: dict[str, str]) -> str:
+def cast(columns: dict[str, str]) -> str:
     return ", ".join(f'given."{name}"::{kind}' for name, kind in columns.items())
 
 
-def _named(columns: Iterable[str]) -> str:
+def named(columns: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in columns)
 
 
@@ -109,14 +109,14 @@ WRITE = Statement(
     "runhooks_write_runs",
     f"""
 WITH changed AS (
-    UPDATE runs_run SET ({_named(RUN_CHANGES)}) = ROW({_cast(RUN_CHANGES)})
-    FROM unnest(%(run_id)s::bigint[], {_unnested(RUN_CHANGES, "run_")}) AS given (id, {_named(RUN_CHANGES)})
+    UPDATE runs_run SET ({named(RUN_CHANGES)}) = ROW({cast(RUN_CHANGES)})
+    FROM unnest(%(run_id)s::bigint[], {unnested(RUN_CHANGES, "run_")}) AS given (id, {named(RUN_CHANGES)})
     WHERE runs_run.id = given.id
 )
-INSERT INTO runs_step ({_named(_STEP)})
-SELECT {_cast(_STEP)} FROM unnest({_unnested(_STEP, "step_")}) AS given ({_named(_STEP)})
+INSERT INTO runs_step ({named(_STEP)})
+SELECT {cast(_STEP)} FROM unnest({unnested(_STEP, "step_")}) AS given ({named(_STEP)})
 ON CONFLICT (run_id, key) DO UPDATE
-SET ({_named(STEP_CHANGES)}) = ROW({", ".join(f'excluded."{name}"' for name in STEP_CHANGES)})
+SET ({named(STEP_CHANGES)}) = ROW({", ".join(f'excluded."{name}"' for name in STEP_CHANGES)})
 """,  # noqa: S608 - names of our own tables and columns
 )
 
@@ -132,7 +132,7 @@ def hold(names: Mapping[RunName, Organization]) -> dict[RunName, HeldRun]:
     found = HOLD.run({"organizations": array(organizations), "public_ids": array(public_ids)})
     held = {}
     for row in found:
-        run, version, workflow = _read(Run, row), _read(WorkflowVersion, row), _read(Workflow, row)
+        run, version, workflow = read(Run, row), read(WorkflowVersion, row), read(Workflow, row)
         name = run.organization_id, run.public_id
         run.version, run.workflow, run.organization = version, workflow, names[name]
         held[name] = HeldRun(run)
@@ -164,7 +164,7 @@ def read_all_steps(asked: Sequence[HeldRun]) -> None:
 
 
 def _put(row: dict[str, Any], by_id: Mapping[int, HeldRun]) -> None:
-    step = _read(Step, row)
+    step = read(Step, row)
     held = by_id[step.run_id]
     step.run = held.run
     held.steps[step.key] = step
@@ -175,11 +175,11 @@ def write(held: Sequence[HeldRun]) -> None:
     runs = [one.run for one in held if one.changed]
     steps = [one.steps[key] for one in held for key in sorted(one.changed_steps)]
     if runs or steps:
-        changes = _written(runs, ["id", *RUN_CHANGES], "run_")
-        WRITE.run(changes | _written(steps, [*NEW_STEP, *STEP_CHANGES], "step_"))
+        changes = written(runs, ["id", *RUN_CHANGES], "run_")
+        WRITE.run(changes | written(steps, [*NEW_STEP, *STEP_CHANGES], "step_"))
 
 
-def _written(rows: Sequence[Model], names: Iterable[str], prefix: str) -> dict[str, str]:
+def written(rows: Sequence[Model], names: Iterable[str], prefix: str = "") -> dict[str, str]:
     """An array for each column; JSON as text."""
     columns = {}
     for name in names:
@@ -190,7 +190,7 @@ def _written(rows: Sequence[Model], names: Iterable[str], prefix: str) -> dict[s
     return columns
 
 
-def _read(model: type[Row], row: dict[str, Any]) -> Row:
+def read(model: type[Row], row: dict[str, Any]) -> Row:
     """The model's own part of a row, as the ORM would read it."""
     names, columns, in_json = _fields(model)
     values = [row[column] for column in columns]
