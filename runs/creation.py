@@ -78,7 +78,9 @@ def run_create(*, organization: Organization, new: NewRun) -> tuple[Run, bool]:
 
 def runs_store(runs: Sequence[Run]) -> list[Run]:
     """Those of them that are new: where an id or `external_id` is taken, nothing is stored."""
-    with transaction.atomic():
+    if not runs:
+        return []
+    with transaction.atomic(savepoint=False):
         made = new_rows.insert(runs)
         outbox = Outbox()
         for run in made:

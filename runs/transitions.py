@@ -64,7 +64,9 @@ def report_step(*, organization: Organization, run_id: str, key: str, move: Move
 
 def report_all(reported: Sequence[Reported]) -> list[Applied | DomainError]:
     """Many in one transaction; in their order, each what came of it, as if it had come alone."""
-    with transaction.atomic():
+    if not reported:
+        return []
+    with transaction.atomic(savepoint=False):
         held = rows.hold({said.run_name: said.organization for said in reported})
         _read_steps(held, reported)
         outbox = Outbox()

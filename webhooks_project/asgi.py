@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from webhooks_project.wsgi import django  # isort: skip - first, for it makes Django ready
+from webhooks_project.wsgi import ordinary  # isort: skip - first, for it makes Django ready
 from delivery.api import lean
 from delivery.api.lean import Said
 from delivery.api.lean_loop import Waiting
@@ -46,8 +46,8 @@ class OnLoop:
             body.forget()
 
     async def _answer(self, environ: Environ, send: Send) -> None:
-        if lean.is_report(environ) and (call := lean.plain_call(environ)) is not None:
-            said = await self._waiting.said(call)
+        if (report := lean.plain_report(environ)) is not None:
+            said = await self._waiting.said(report)
             if said is not None:
                 await tell(said, send)
                 return
@@ -66,6 +66,6 @@ def too_slow() -> Said:
     return Said("408 Request Timeout", [*headers, ("Connection", "close")], body)
 
 
-application: Any = OnLoop(django)
+application: Any = OnLoop(ordinary)
 lean.prepare()
 collecting.seldom()

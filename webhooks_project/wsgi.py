@@ -14,8 +14,12 @@ sys.setswitchinterval(0.0005)
 connections.prepare()
 django = get_wsgi_application()
 
-from delivery.api import lean  # noqa: E402 - models, which Django has to know first
+# Models, which Django has to know first.
+from delivery.api import lean  # noqa: E402
+from runs.api.lean import answering_runs  # noqa: E402
 
 lean.prepare()
-application = reading_chunked_bodies(lean.answering_events(django))
+#: all but plain reports of events
+ordinary = answering_runs(django)
+application = reading_chunked_bodies(lean.answering_events(ordinary))
 collecting.seldom()

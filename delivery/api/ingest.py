@@ -5,8 +5,9 @@ one is under way the next calls gather; together they cost hardly more than one.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from django.db import connection
 
@@ -42,49 +43,74 @@ Answer = Stored | Exception | None
 
 
 @dataclass(frozen=True)
-class Asked:
+class Waiting:
     """A call that waits; `answer` is called once, from another thread."""
 
     caller: Caller
-    event: CustomEvent
-    answer: Callable[[Answer], None]
+    answer: Callable[[Any], None]
     #: called once for all calls of a batch that have the same, when each of them has its answer
-    tell: Callable[[], None] | None = None
+    tell: Callable[[], None] | None = field(default=None, kw_only=True)
 
 
-class Ingest:
+@dataclass(frozen=True)
+class Asked(Waiting):
+    """One that reports an event; it gets an Answer."""
+
+    event: CustomEvent
+
+
+Call = TypeVar("Call", bound=Waiting)
+# What becomes of each call, by its identity; for one that is missing it is None.
+Store = Callable[[Sequence[Call]], Mapping[int, Any]]
+
+
+class Gathering(Generic[Call]):
     """Stores what is put to it, whatever has gathered at a time."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store[Call],
+        *,
+        settings: str = PLANNED_ONCE,
+        size: Callable[[Call], int] = lambda call: 1,
+        most: int = EVENTS_MAX,
+    ) -> None:
+        """At a time calls that together have the size `most`, or a single larger one."""
+        self._store, self._size, self._most = store, size, most
         self._batches = Batches(
-            "ingest",
+            name,
             self._answer_all,
-            most=EVENTS_MAX,
+            most=most,
             gather_seconds=GATHER_SECONDS,
             leave=close_connection,
         )
-        self._connection = OwnConnection(PLANNED_ONCE)
+        self._connection = OwnConnection(settings)
         self._batches.start()
 
     def stop(self, seconds: float) -> None:
         """Answer what was put before, then end; waits at most so long."""
         self._batches.stop(seconds)
 
-    def put(self, asked: Asked) -> None:
-        self._batches.put(asked)
+    def put(self, call: Call) -> None:
+        self._batches.put(call)
 
-    def _answer_all(self, calls: list[Asked]) -> None:
-        answers: dict[int, Answer] = {}
+    def _answer_all(self, calls: list[Call]) -> None:
+        for together in in_bounds(calls, self._size, self._most):
+            self._answer_together(together)
+
+    def _answer_together(self, calls: list[Call]) -> None:
+        answers: Mapping[int, Any] = {}
         try:
             drop_dead_connection()
             self._connection.ready()
-            answers = _stored(calls)
+            answers = self._store(calls)
         except DATABASE_AWAY as error:
             connection.close()
             answers = {id(call): error for call in calls}
         except Exception:
             # Nothing was stored. The ordinary view finds out which of them it was.
-            logger.exception("events of %d calls could not be stored together", len(calls))
+            logger.exception("what %d calls report could not be stored together", len(calls))
         finally:
             for call in calls:
                 call.answer(answers.get(id(call)))
@@ -92,20 +118,39 @@ class Ingest:
                 tell()
 
 
+def in_bounds(calls: Sequence[Call], size: Callable[[Call], int], most: int) -> Iterator[list[Call]]:
+    """In their order, so many at a time as have this size together, or a single larger one."""
+    together: list[Call] = []
+    for call in calls:
+        if together and sum(map(size, together)) + size(call) > most:
+            yield together
+            together = []
+        together.append(call)
+    if together:
+        yield together
+
+
+class Ingest(Gathering[Asked]):
+    """Of events."""
+
+    def __init__(self) -> None:
+        super().__init__("ingest", lambda calls: _stored(calls))
+
+
 def _stored(calls: Sequence[Asked]) -> dict[int, Answer]:
-    verdicts = _counted(calls)
-    counted = [call for call in calls if id(call) in verdicts]
-    told = custom_events([call.event for call in counted])
+    verdicts = counted(calls)
+    allowed = [call for call in calls if id(call) in verdicts]
+    told = custom_events([call.event for call in allowed])
     return {
         id(call): Stored(event, verdicts[id(call)])
-        for call, event in zip(counted, told, strict=True)
+        for call, event in zip(allowed, told, strict=True)
         if isinstance(event, Event)
     }
 
 
-def _counted(calls: Sequence[Asked]) -> dict[int, Verdict | None]:
-    """Those that their callers' rates allow, each caller's asked for in one go."""
-    by_caller: dict[Caller, list[Asked]] = {}
+def counted(calls: Sequence[Waiting]) -> dict[int, Verdict | None]:
+    """Those of them that their callers' rates allow, each caller's asked for in one go."""
+    by_caller: dict[Caller, list[Waiting]] = {}
     for call in calls:
         by_caller.setdefault(call.caller, []).append(call)
     allowed: dict[int, Verdict | None] = {}

@@ -32,6 +32,7 @@ from subscriptions.event_types import is_custom_name
 from subscriptions.keys import hash_api_key
 from subscriptions.known_keys import kept_key
 from subscriptions.models import Organization, Scope
+from subscriptions.rate_limits import Verdict
 from webhooks_project import api_errors
 from webhooks_project.parsers import parsed
 
@@ -58,10 +59,10 @@ def answering_events(application: Application) -> Application:
     """Answer plain reports of events; `application` answers everything else. For WSGI: the thread waits."""
 
     def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        if is_report(environ) and (call := plain_call(environ)) is not None:
+        if (report := plain_report(environ)) is not None:
             answers: SimpleQueue[Answer] = SimpleQueue()
-            ingest().put(Asked(call.caller, call.event, answers.put))
-            said = call.said(answers.get())
+            ingest().put(Asked(report.call.caller, answers.put, report.event))
+            said = report.said(answers.get())
             if said is not None:
                 start_response(said.status, said.headers)
                 return [said.body]
@@ -80,34 +81,52 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class PlainCall:
-    """Who reports what, and what each answer to it has in common."""
+    """Who says what, and what each answer to it has in common."""
 
     caller: Caller
-    event: CustomEvent
+    values: Any
     common: Headers
+
+    def said(
+        self, status: str, body: bytes, of_the_view: Headers, verdict: Verdict | None, **more: str
+    ) -> Said:
+        counted = {} if verdict is None else throttling.headers(verdict)
+        length = ("Content-Length", str(len(body)))
+        return Said(status, [*self.common, *of_the_view, *counted.items(), *more.items(), length], body)
+
+    def database_away(self, error: Exception, of_the_view: Headers) -> Said:
+        """What was asked for may have been stored all the same, so it must not be tried again here."""
+        away = api_errors.database_away(error)
+        told = orjson.dumps(away.data)
+        retry_after = {"Retry-After": away["Retry-After"]}
+        return self.said("503 Service Unavailable", told, of_the_view, None, **retry_after)
+
+
+@dataclass(frozen=True)
+class PlainReport:
+    """A plain call that reports an event."""
+
+    call: PlainCall
+    event: CustomEvent
 
     def said(self, answer: Answer) -> Said | None:
         """What the caller is told; None if that is for the ordinary way to say."""
         if isinstance(answer, Stored):
             told = {"event_id": answer.event.event_id, "subscriptions": answer.event.recipients}
-            counted = {} if answer.verdict is None else throttling.headers(answer.verdict)
-            return self._whole("202 Accepted", counted.items(), orjson.dumps(told))
-        if isinstance(answer, Exception):
-            # It may have been stored all the same, so it must not be tried again here.
-            away = api_errors.database_away(answer)
-            retry_after = [("Retry-After", away["Retry-After"])]
-            return self._whole("503 Service Unavailable", retry_after, orjson.dumps(away.data))
+            return self.call.said("202 Accepted", orjson.dumps(told), OF_THE_VIEW, answer.verdict)
+        return self.call.database_away(answer, OF_THE_VIEW) if isinstance(answer, Exception) else None
+
+
+def plain_report(environ: Environ) -> PlainReport | None:
+    """The report of an event, if this is one and nothing about it is out of the ordinary."""
+    if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST":
         return None
-
-    def _whole(self, status: str, headers: Iterable[tuple[str, str]], body: bytes) -> Said:
-        return Said(status, [*self.common, *OF_THE_VIEW, *headers, ("Content-Length", str(len(body)))], body)
-
-
-def is_report(environ: Environ) -> bool:
-    return bool(environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST")
+    call = plain_call(environ, most_bytes=BODY_MAX_BYTES)
+    event = None if call is None else plain_event(call.caller.organization, call.values)
+    return None if call is None or event is None else PlainReport(call, event)
 
 
-def plain_call(environ: Environ) -> PlainCall | None:
+def plain_call(environ: Environ, *, most_bytes: int) -> PlainCall | None:
     """The call, if nothing about it is out of the ordinary. Asks nobody: it never waits but for the body."""
     if (
         environ.get("QUERY_STRING")
@@ -117,27 +136,24 @@ def plain_call(environ: Environ) -> PlainCall | None:
     ):
         return None
     caller = _caller(environ)
-    event = None if caller is None else _event(caller, environ)
-    common = None if event is None else common_headers(*map(environ.get, ADDRESSED))
-    if caller is None or event is None or common is None:
-        return None
-    return PlainCall(caller, event, common)
-
-
-def _event(caller: Caller, environ: Environ) -> CustomEvent | None:
-    """What the body reports; it can be read again after."""
-    length = environ.get("CONTENT_LENGTH", "")
-    if not length.isdecimal() or int(length) > BODY_MAX_BYTES:
-        return None
-    raw = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = io.BytesIO(raw)
-    if len(raw) != int(length):
+    raw = None if caller is None else _body(environ, most_bytes)
+    common = None if raw is None else common_headers(*map(environ.get, ADDRESSED))
+    if caller is None or raw is None or common is None:
         return None
     try:
-        values = parsed(raw)
+        return PlainCall(caller, parsed(raw), common)
     except APIException:
         return None
-    return plain_event(caller.organization, values)
+
+
+def _body(environ: Environ, most_bytes: int) -> bytes | None:
+    """The body, which can be read again after."""
+    length = environ.get("CONTENT_LENGTH", "")
+    if not length.isdecimal() or int(length) > most_bytes:
+        return None
+    raw: bytes = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = io.BytesIO(raw)
+    return raw if len(raw) == int(length) else None
 
 
 def _caller(environ: Environ) -> Caller | None:

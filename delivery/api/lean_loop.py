@@ -5,7 +5,7 @@ from collections import deque
 from functools import partial
 
 from delivery.api.ingest import Answer, Asked, ingest
-from delivery.api.lean import PlainCall, Said
+from delivery.api.lean import PlainReport, Said
 
 
 class Waiting:
@@ -15,11 +15,12 @@ class Waiting:
         self._loop = loop
         self._answered: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
 
-    async def said(self, call: PlainCall) -> Said | None:
+    async def said(self, report: PlainReport) -> Said | None:
         """What the caller is told; None if that is for the ordinary way to say."""
         future: asyncio.Future[Answer] = self._loop.create_future()
-        ingest().put(Asked(call.caller, call.event, partial(self._note, future), self._wake_up))
-        return call.said(await future)
+        note = partial(self._note, future)
+        ingest().put(Asked(report.call.caller, note, report.event, tell=self._wake_up))
+        return report.said(await future)
 
     def _note(self, future: "asyncio.Future[Answer]", answer: Answer) -> None:
         self._answered.append((future, answer))
