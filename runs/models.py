@@ -135,7 +135,7 @@ class Run(models.Model):
 
     class Meta:
         constraints = [
-            # Also serves runs/selectors.py run_get().
+            # Also serves runs/selectors.py run_get() and runs/rows.py hold().
             models.UniqueConstraint(fields=["organization", "public_id"], name="run_id_once"),
             models.UniqueConstraint(
                 fields=["organization", "external_id"],

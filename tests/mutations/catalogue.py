@@ -228,6 +228,20 @@ MUTATIONS = (
         tests="tests/integration/test_tenancy_walk.py",
     ),
     Mutation(
+        promise="a report moves a run of its own organization only",
+        file="runs/rows.py",
+        old="    WHERE organization_id = asked.organization_id AND public_id = asked.public_id\n    LIMIT",
+        new="    WHERE public_id = asked.public_id\n    LIMIT",
+        tests="tests/integration/test_runs_lean.py",
+    ),
+    Mutation(
+        promise="reports of one run are decided one after another",
+        file="runs/rows.py",
+        old="LIMIT 1 FOR NO KEY UPDATE",
+        new="LIMIT 1",
+        tests="tests/integration/test_runs_api_batch.py",
+    ),
+    Mutation(
         promise="a filter by an id finds the organization's own only",
         file="delivery/selectors.py",
         old="Delivery.objects.filter(organization=organization).select_related",
