@@ -242,9 +242,9 @@ def test_an_event_loop_is_woken_up_once_for_a_batch_when_each_of_its_calls_has_a
     calls = [
         Asked(
             AuthenticatedCaller(organization, frozenset(), None),
-            CustomEvent(organization=organization, event_type="invoice.paid", data={}),
             lambda answer: told.append(type(answer).__name__),
-            tell,
+            CustomEvent(organization=organization, event_type="invoice.paid", data={}),
+            tell=tell,
         )
         for tell in (lambda: told.append("woken up"),)
         for _ in range(5)

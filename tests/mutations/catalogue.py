@@ -89,10 +89,10 @@ MUTATIONS = (
     Mutation(
         promise="an event's call is answered when it is committed",
         file="delivery/api/ingest.py",
-        old="            answers = _stored(calls)\n",
+        old="            answers = self._store(calls)\n",
         new="            from django.db import transaction\n\n"
         "            with transaction.atomic():\n"
-        "                answers = _stored(calls)\n"
+        "                answers = self._store(calls)\n"
         "                for call in calls:\n"
         "                    call.answer(answers.get(id(call)))\n"
         "            calls = []\n",
