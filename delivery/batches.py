@@ -11,8 +11,10 @@ Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
 
-# If waiting itself made the batches so large, 300 items a second would wait for ever.
-GATHER_AFTER = 4
+# Two that came together are a sign that more come. With 5 ms, more than 200 items a second keep each other
+# waiting: half of them would have had to wait for the batch before them anyway. Measured at 300 events a
+# second (`noisy`): a fifth less CPU than with batches of five and more, and p99 34 ms → 30.
+GATHER_AFTER = 1
 
 
 class Batches(Generic[Item]):
@@ -21,7 +23,7 @@ class Batches(Generic[Item]):
     A lone item waits for nothing; under load the batches grow by themselves until they keep up. With
     `gather_seconds` an item that follows a batch of more than GATHER_AFTER waits so long for others: a
     transaction costs the same for five as for twenty, and where items come by the dozen that is most of
-    what there is to save. A few hundred a second never wait.
+    what there is to save. A hundred a second hardly ever wait.
     `work` answers for its items itself: what it raises is a fault of ours, and logged.
     """
 

@@ -13,6 +13,7 @@ from rest_framework.serializers import BaseSerializer
 
 from subscriptions.api import throttling
 from subscriptions.api.authentication import Caller, UnknownOrganization
+from subscriptions.api.totals import part
 from subscriptions.models import Organization
 from webhooks_project.errors import InvalidInput
 
@@ -123,11 +124,11 @@ def page(
     """A list in seed 001's form: the named array, `total`, `limit`, `offset`."""
     query = valid(PageQuery, request.query_params)
     limit, offset = query["limit"], query["offset"]
-    items = rows[offset : offset + limit]
+    found = part(rows, offset, limit)
     return Response(
         {
-            name: shape(items, many=True, context=context or {}).data,
-            "total": rows.count(),
+            name: shape(found.rows, many=True, context=context or {}).data,
+            "total": found.total,
             "limit": limit,
             "offset": offset,
         }

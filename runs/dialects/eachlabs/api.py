@@ -27,6 +27,7 @@ from runs.models import Run, Workflow
 from subscriptions import rules
 from subscriptions.api.base import valid
 from subscriptions.api.idempotency import idempotent
+from subscriptions.api.totals import part
 from subscriptions.models import Scope
 from webhooks_project.errors import DomainError, InvalidInput, NotFound
 
@@ -153,11 +154,11 @@ class ExecutionViewSet(EachlabsViewSet):
         bulk_id: UUID | None = query.get("bulk_id")
         if bulk_id is not None:
             rows = rows.filter(bulk_id=bulk_id)
-        total, end = rows.count(), query["offset"] + query["limit"]
-        answer: dict[str, Any] = {"executions": [_summary(run) for run in rows[query["offset"] : end]]}
-        if end < total:
+        found, end = part(rows, query["offset"], query["limit"]), query["offset"] + query["limit"]
+        answer: dict[str, Any] = {"executions": [_summary(run) for run in found.rows]}
+        if end < found.total:
             answer["offset"] = end
-        return Response(answer | {"total_count": total})
+        return Response(answer | {"total_count": found.total})
 
 
 def _triggered(run: Run) -> dict[str, str]:
