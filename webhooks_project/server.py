@@ -1,13 +1,17 @@
 """How gunicorn's processes serve webhooks_project/asgi.py: `--worker-class webhooks_project.server.Worker`.
 
-Each is uvicorn on an event loop. uvicorn bounds neither size nor time of a request's head, and hangs up on
-kept connections the moment that it is told to stop: that is mended here.
+Each is uvicorn on an event loop. uvicorn bounds neither size nor time of a request's head, nor how many
+requests wait behind another on one connection, takes what follows a body for headers, loses the body of calls
+that offer another protocol, and hangs up on kept connections the moment that it is told to stop: that is
+mended here.
 """
 
 from asyncio import TimerHandle, Transport
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn_worker import UvicornWorker
 
 # Request line, and all header fields with their names. As many as gunicorn's own workers accept.
@@ -16,12 +20,33 @@ HEADERS_MAX_BYTES = 32 * 1024
 HEADERS_MAX = 100
 # From connecting, or from the first byte of a later request, to the end of its head.
 HEAD_MAX_SECONDS = 60.0
+# Requests that came before the one before them was answered. Hardly any client sends even one so.
+PIPELINED_MAX = 64
+# A client that takes less than a block of an answer in this time is not served to the end.
+READ_MAX_SECONDS = 30.0
+READ_LEAST_BYTES = 64 * 1024
+# What offers to speak another protocol: the parser would take all that follows for that one.
+OFFERS = (b"upgrade", b"http2-settings")
 # A request that meets the stop on its way is answered on its connection, which is closed after.
 LEAVE_SECONDS = 2.0
 
 
 class HeadTooLarge(Exception):
     """The parser makes a 400 of it, and the connection is closed."""
+
+
+class TooManyAtOnce(Exception):
+    """The connection is closed."""
+
+
+def without_offer(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The headers of a call that stays with HTTP/1.1, as a server may always choose (RFC 9110, 7.8)."""
+    for name, value in headers:
+        if name == b"connection":
+            tokens = [token for token in value.split(b",") if token.strip().lower() not in OFFERS]
+            yield name, b",".join(tokens).strip()
+        elif name not in OFFERS:
+            yield name, value
 
 
 class Connection(HttpToolsProtocol):
@@ -31,6 +56,7 @@ class Connection(HttpToolsProtocol):
     _unseen_bytes = 0
     _is_leaving = False
     _too_late: TimerHandle | None = None
+    _too_slow: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -39,15 +65,45 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._end_of_head()
+        self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
         self._unseen_bytes += len(data)
-        super().data_received(data)
+        left = data
+        while left and not self.transport.is_closing():
+            left = self._feed(left)
         if self._in_head and self._too_late is None:
             self._expect_head()
         # What is neither a whole head nor a body is an endless head, or what may follow the chunks of a body.
         if self._unseen_bytes > LINE_MAX_BYTES + HEADERS_MAX_BYTES and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
+
+    def _feed(self, data: bytes) -> bytes:
+        """Read it; what is left is a call that offered another protocol, now without its offer."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            method, version = self.parser.get_method(), self.parser.get_http_version()
+            if method == b"CONNECT":
+                self.send_400_response("CONNECT is not spoken here.")
+                return b""
+            lines = [b"%s %s HTTP/%s" % (method, self.url, version.encode())]
+            lines += [b"%s: %s" % header for header in without_offer(self.headers)]
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            return b"\r\n".join([*lines, b"", b""]) + data[offer.args[0] :]
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        return b""
+
+    def send_400_response(self, msg: str) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if self.pipeline or (cycle is not None and not cycle.response_complete and not cycle.more_body):
+            # It would be taken for the answer to the request before.
+            self.transport.abort()
+        else:
+            super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -59,7 +115,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unseen_bytes = 0
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         self._end_of_head()
@@ -70,9 +127,46 @@ class Connection(HttpToolsProtocol):
             or sum(len(name) + len(value) for name, value in self.headers) > HEADERS_MAX_BYTES
         ):
             raise HeadTooLarge
+        if self.parser.should_upgrade():
+            return  # comes again, without its offer
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise TooManyAtOnce
         super().on_headers_complete()
+        # What follows a body is no header of its request.
+        self.headers = []
         if self._is_leaving:
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline and not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._too_slow is not None:
+            self._too_slow.cancel()
+            self._too_slow = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # to close would be to wait for who does not read
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _expect_reader(self, waiting_bytes: int) -> None:
+        self._too_slow = self.loop.call_later(READ_MAX_SECONDS, self._judge_reader, waiting_bytes)
+
+    def _judge_reader(self, waited_bytes: int) -> None:
+        waiting_bytes = self.transport.get_write_buffer_size()
+        if waited_bytes - waiting_bytes < READ_LEAST_BYTES:
+            self.transport.abort()
+        else:
+            self._expect_reader(waiting_bytes)
 
     def _expect_head(self) -> None:
         self._too_late = self.loop.call_later(HEAD_MAX_SECONDS, self.transport.close)

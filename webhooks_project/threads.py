@@ -8,6 +8,7 @@ whole: it waits for a client only between the blocks of a long answer, and not f
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
 from typing import Any
 
 from webhooks_project.environ import Environ
@@ -16,10 +17,14 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
-# Answers up to this size are given back whole, longer ones in blocks of it.
-BLOCK_BYTES = 64 * 1024
-# So long a client may take for a block: one that reads less than 2 KB a second is not served to the end.
-BLOCK_MAX_SECONDS = 30.0
+# Answers up to this size are given back whole, longer ones in blocks of it: no file and no list is larger,
+# but exports are.
+BLOCK_BYTES = 2 * 1024 * 1024
+# So long a client may take for a block. webhooks_project/server.py gives one that reads nothing up before.
+BLOCK_MAX_SECONDS = 120.0
+# Of the threads, so many may wait for clients at a time: the others are for whoever asks meanwhile.
+WAITING_MAX_SHARE = 4
+WAITING_PLACE_SECONDS = 1.0
 
 
 class Threads:
@@ -28,10 +33,11 @@ class Threads:
     def __init__(self, application: Application, count: int) -> None:
         self._application = application
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="request")
+        self._waiting = BoundedSemaphore(max(1, count // WAITING_MAX_SHARE))
 
     async def answer(self, environ: Environ, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        reply = _Reply(send, loop)
+        reply = _Reply(send, loop, self._waiting)
         await loop.run_in_executor(self._pool, reply.make, self._application, environ)
         await reply.end()
 
@@ -39,8 +45,8 @@ class Threads:
 class _Reply:
     """What the application says to one request: said in a thread, sent on the loop."""
 
-    def __init__(self, send: Send, loop: asyncio.AbstractEventLoop) -> None:
-        self._send, self._loop = send, loop
+    def __init__(self, send: Send, loop: asyncio.AbstractEventLoop, waiting: BoundedSemaphore) -> None:
+        self._send, self._loop, self._waiting = send, loop, waiting
         self._start: Message | None = None
         self._blocks: list[bytes] = []
         self._size = 0
@@ -73,12 +79,20 @@ class _Reply:
         self._blocks.append(block)
         self._size += len(block)
         if self._size > BLOCK_BYTES:
-            sending = asyncio.run_coroutine_threadsafe(self._send_on(more_body=True), self._loop)
+            if not self._waiting.acquire(timeout=WAITING_PLACE_SECONDS):
+                raise TimeoutError("too many clients take long answers slowly")
             try:
-                sending.result(BLOCK_MAX_SECONDS)
-            except TimeoutError:
-                sending.cancel()
-                raise TimeoutError("the client takes its answer too slowly") from None
+                self._wait_for_client()
+            finally:
+                self._waiting.release()
+
+    def _wait_for_client(self) -> None:
+        sending = asyncio.run_coroutine_threadsafe(self._send_on(more_body=True), self._loop)
+        try:
+            sending.result(BLOCK_MAX_SECONDS)
+        except TimeoutError:
+            sending.cancel()
+            raise TimeoutError("the client takes its answer too slowly") from None
 
     async def _send_on(self, *, more_body: bool) -> None:
         start, self._start = self._start, None

@@ -1,0 +1,152 @@
+"""The API's server with requests that are more or other than they seem, and with readers that do not read."""
+
+import http.client
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from tests.integration.test_server import asked, connected, echo, raw
+from tests.served import running, served
+from webhooks_project import server
+from webhooks_project.asgi import OnLoop
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
+LENGTH = b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
+LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with served(OnLoop(echo)) as own:
+        yield own
+
+
+def bodies_of(said: bytes) -> list[dict[str, Any]]:
+    """What `echo` told each of the requests of one connection."""
+    stream = io.BytesIO(said)
+    stream.close = lambda: None  # type: ignore[method-assign]
+    told = []
+    while stream.tell() < len(said):
+        response = http.client.HTTPResponse(SimpleNamespace(makefile=lambda mode: stream))  # type: ignore[arg-type]
+        response.begin()
+        told.append(json.loads(response.read()))
+    return told
+
+
+def whole(client: socket.socket) -> bytes:
+    """Until the server hangs up, however it does."""
+    said = b""
+    with suppress(ConnectionResetError):
+        while more := client.recv(65536):
+            said += more
+    return said
+
+
+@pytest.mark.parametrize("body", [LENGTH, CHUNKED], ids=["length", "chunked"])
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_call_that_offers_another_protocol_keeps_its_body(port: int, body: bytes, is_cut: bool) -> None:
+    head = b"POST /call HTTP/1.1\r\nHost: a\r\n" + OFFER
+    sent = head + body + LAST
+    cut = len(head) + body.index(b"\r\n\r\n") + 4 if is_cut else len(sent)
+    with closing(connected(port, sent[:cut])) as client:
+        if is_cut:
+            time.sleep(0.1)  # so that the server reads them one after the other
+            client.sendall(sent[cut:])
+        said = whole(client)
+
+    first, last = bodies_of(said)
+    assert (first["PATH_INFO"], first["body"]) == ("/call", HIDDEN.decode())
+    assert last["PATH_INFO"] == "/last"
+    assert "HTTP_UPGRADE" not in first
+
+
+def test_no_connection_is_made_to_elsewhere(port: int) -> None:
+    assert raw(port, b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_what_follows_a_body_is_no_header(port: int, is_cut: bool) -> None:
+    sent = (
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\n{}\r\n0\r\n",
+        b"X-Api-Key: k\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n",
+    )
+    with closing(connected(port, sent[0] if is_cut else b"".join(sent))) as client:
+        if is_cut:
+            time.sleep(0.1)
+            client.sendall(sent[1])
+        said = whole(client)
+
+    (told,) = bodies_of(said)
+    assert told["body"] == "{}"
+    assert {"HTTP_X_API_KEY", "HTTP_X_FORWARDED_FOR"}.isdisjoint(told)
+
+
+def test_requests_that_follow_each_other_are_answered_in_order(port: int) -> None:
+    paths = [b"/%d" % number for number in range(server.PIPELINED_MAX)]
+    said = raw(port, b"".join(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in paths[:-1]) + LAST)
+
+    assert [told["PATH_INFO"] for told in bodies_of(said)] == [*(p.decode() for p in paths[:-1]), "/last"]
+
+
+def test_of_requests_without_end_on_one_connection_only_a_few_wait(port: int) -> None:
+    with closing(connected(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 5_000)) as client:
+        assert whole(client).count(b"HTTP/1.1 200") < 1_000
+
+    assert asked(port)["size"] == 0
+
+
+def test_nonsense_behind_a_request_is_no_answer_to_it() -> None:
+    goes_on = threading.Event()
+
+    def slow(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        goes_on.wait(10)
+        return echo(environ, start_response)
+
+    sent = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n"
+    with served(OnLoop(slow)) as port, closing(connected(port, sent)) as client:
+        assert whole(client) == b""
+        goes_on.set()
+
+
+def large(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    if environ["PATH_INFO"] != "/large":
+        return echo(environ, start_response)
+    start_response("200 OK", [("Content-Length", "1500000")])
+    return [b"x" * 1_500_000]
+
+
+def test_clients_that_do_not_read_hold_no_thread_and_are_given_up(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.API_THREADS = 2
+    monkeypatch.setattr(server, "READ_MAX_SECONDS", 0.5)
+    with running(OnLoop(large)) as (uvicorn, port), ExitStack() as open_:
+        for _ in range(20):
+            open_.enter_context(closing(small(port, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")))
+        assert asked(port)["size"] == 0
+        ends = time.monotonic() + 20
+        while uvicorn.server_state.connections:
+            assert time.monotonic() < ends, "it goes on waiting for them"
+            time.sleep(0.05)
+
+
+def small(port: int, sent: bytes) -> socket.socket:
+    """A client whose side of the connection holds little."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(10)
+    client.connect(("127.0.0.1", port))
+    client.sendall(sent)
+    return client
