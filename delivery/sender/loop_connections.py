@@ -36,12 +36,15 @@ running_exchange: ContextVar[Running] = ContextVar("running")
 
 
 class GuardedHandler(ResponseHandler):
-    """aiohttp's protocol of one connection, with an end to what one answer may send.
+    """aiohttp's protocol of one connection, with an end to what one answer may send, and when.
 
-    aiohttp bounds a line and a field, but neither interim answers nor the extensions of chunks.
+    aiohttp bounds a line and a field, but neither interim answers nor the extensions of chunks. What comes
+    while no request is out it keeps, as the answer of the next one.
     """
 
     received = 0
+    is_idle = False
+    """A new connection is not: some receivers that are busy answer before they are asked."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -54,10 +57,13 @@ class GuardedHandler(ResponseHandler):
 
     def set_response_params(self, **values: Any) -> None:
         """Called for each request that goes out here."""
-        self.received = 0
+        self.received, self.is_idle = 0, False
         super().set_response_params(**values)
 
     def data_received(self, data: bytes) -> None:
+        if self.is_idle:
+            self.abort()  # so the pool no longer hands it out
+            return
         self.received += len(data)
         if self.received > ANSWER_MAX_BYTES:
             self.set_exception(aiohttp.ClientPayloadError("the answer is too long"))
@@ -76,6 +82,10 @@ class GuardedConnector(aiohttp.TCPConnector):
         super().__init__(**values)
         handler: Any = GuardedHandler
         self._factory = partial(handler, loop=self._loop)
+
+    def _release(self, key: Any, protocol: Any, **values: Any) -> None:
+        protocol.is_idle = True
+        super()._release(key, protocol, **values)
 
 
 class JudgingResolver(AbstractResolver):
