@@ -35,22 +35,28 @@ class Exchange:
     """One request and its answer: what judges its sockets and when it ends."""
 
     rule: TargetRule
-    lookups: Lookups
     organization_id: int
     deadline: Deadline
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadExchange(Exchange):
+    """One that has a thread of its own, which may wait for a look-up."""
+
+    lookups: Lookups
 
 
 class _OfThread(threading.local):
     """The exchange that this thread is carrying out."""
 
-    exchange: Exchange
+    exchange: ThreadExchange
 
 
 _of_thread = _OfThread()
 
 
 @contextlib.contextmanager
-def carry_out(exchange: Exchange) -> Iterator[None]:
+def carry_out(exchange: ThreadExchange) -> Iterator[None]:
     _of_thread.exchange = exchange
     try:
         yield
@@ -110,8 +116,17 @@ class GuardedConnection(HTTPConnection):
         exchange = _of_thread.exchange
         if not exchange.rule.allows_port(self.port):
             raise refusal(f"port {self.port}: not in WEBHOOK_ALLOWED_PORTS")
-        addresses = judged(self._dns_host, exchange)
+        addresses = self._addresses(exchange)
         return connect_to_one(addresses, self.port, exchange.deadline, self.socket_options)
+
+    def _addresses(self, exchange: ThreadExchange) -> list[IPAddress]:
+        host = self._dns_host
+        if (literal := literal_address(host)) is not None:
+            return judged(host, [literal], exchange.rule)
+        found = exchange.lookups.addresses(
+            host, organization_id=exchange.organization_id, deadline=exchange.deadline
+        )
+        return judged(host, found, exchange.rule)
 
     def connect(self) -> None:
         super().connect()
@@ -145,22 +160,14 @@ class GuardedHTTPSPool(HTTPSConnectionPool):
     ConnectionCls = GuardedHTTPSConnection
 
 
-def judged(host: str, exchange: Exchange) -> list[IPAddress]:
-    """Every address of the host, all of them allowed. Raises SendFailure.
+def judged(host: str, addresses: list[IPAddress], rule: TargetRule) -> list[IPAddress]:
+    """The addresses of the host, all of them allowed. Raises SendFailure.
 
     One bad address is enough to refuse: a name that mixes them is an attack or a mistake.
     """
-    literal = literal_address(host)
-    addresses = (
-        [literal]
-        if literal is not None
-        else exchange.lookups.addresses(
-            host, organization_id=exchange.organization_id, deadline=exchange.deadline
-        )
-    )
-    host_allowed = literal is None and exchange.rule.allows_host(host)
+    host_allowed = literal_address(host) is None and rule.allows_host(host)
     for address in addresses:
-        if why := exchange.rule.address_refusal(address, host_allowed=host_allowed):
+        if why := rule.address_refusal(address, host_allowed=host_allowed):
             raise refusal(f"{address}: {why}")
     if not addresses:
         raise SendFailure(ErrorClass.DNS, "The host name could not be resolved")

@@ -9,9 +9,9 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
 from typing import Any
 
 from delivery.sender.deadline import Deadline
@@ -38,28 +38,9 @@ class Lookups:
         """Every address of the name, in the resolver's order. Raises SendFailure."""
         ends = time.monotonic() + min(self._timeout_seconds, deadline.remaining())
         self._take_place(organization_id, ends)
-        future: Future[list[IPAddress]] = Future()
-        try:
-            threading.Thread(
-                target=self._look_up, args=(host, organization_id, future), name="resolver", daemon=True
-            ).start()
-        except RuntimeError:  # no more threads
-            self._give_back(organization_id)
-            raise SendFailure(ErrorClass.NOT_SENT, "The host name could not be looked up") from None
-        try:
+        future = begin(host, lambda: self._give_back(organization_id))
+        with as_failures():
             return future.result(max(0.0, ends - time.monotonic()))
-        except FutureTimeoutError:
-            raise SendFailure(ErrorClass.TIMEOUT, "The look-up of the host name took too long") from None
-        except (OSError, UnicodeError, ValueError):
-            raise SendFailure(ErrorClass.DNS, "The host name could not be resolved") from None
-
-    def _look_up(self, host: str, organization_id: int, future: Future[list[IPAddress]]) -> None:
-        try:
-            future.set_result(_distinct(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
-        except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
-            future.set_exception(error)
-        finally:
-            self._give_back(organization_id)
 
     def _take_place(self, organization_id: int, ends: float) -> None:
         def is_free() -> bool:
@@ -70,9 +51,7 @@ class Lookups:
 
         with self._changed:
             if not self._changed.wait_for(is_free, max(0.0, ends - time.monotonic())):
-                raise SendFailure(
-                    ErrorClass.LOOKUP_LIMIT, "Too many host names were being looked up at the same time"
-                )
+                raise no_place()
             self._running[organization_id] += 1
 
     def _give_back(self, organization_id: int) -> None:
@@ -81,6 +60,42 @@ class Lookups:
             if not self._running[organization_id]:
                 del self._running[organization_id]
             self._changed.notify_all()
+
+
+def begin(host: str, ended: Callable[[], None]) -> Future[list[IPAddress]]:
+    """Calls `ended` in any case, on the thread of the look-up once there is one. Raises SendFailure."""
+    future: Future[list[IPAddress]] = Future()
+    future.set_running_or_notify_cancel()  # whoever leaves it behind cannot end it
+
+    def look_up() -> None:
+        try:
+            future.set_result(_distinct(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)))
+        except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
+            future.set_exception(error)
+        finally:
+            ended()
+
+    try:
+        threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    except RuntimeError:  # no more threads
+        ended()
+        raise SendFailure(ErrorClass.NOT_SENT, "The host name could not be looked up") from None
+    return future
+
+
+@contextmanager
+def as_failures() -> Iterator[None]:
+    """What waiting for a look-up raises, as what the attempt says of it."""
+    try:
+        yield
+    except TimeoutError:
+        raise SendFailure(ErrorClass.TIMEOUT, "The look-up of the host name took too long") from None
+    except (OSError, UnicodeError, ValueError):
+        raise SendFailure(ErrorClass.DNS, "The host name could not be resolved") from None
+
+
+def no_place() -> SendFailure:
+    return SendFailure(ErrorClass.LOOKUP_LIMIT, "Too many host names were being looked up at the same time")
 
 
 def _distinct(infos: Iterable[AddressInfo]) -> list[IPAddress]:

@@ -22,7 +22,6 @@ from delivery.sender.answers import (
 )
 from delivery.sender.connections import Exchange
 from delivery.sender.deadline import Deadline
-from delivery.sender.lookups import Lookups
 from delivery.sender.loop_connections import (
     GuardedConnector,
     JudgingResolver,
@@ -31,6 +30,7 @@ from delivery.sender.loop_connections import (
     running_exchange,
 )
 from delivery.sender.loop_exchange import Exchanges
+from delivery.sender.loop_lookups import LoopLookups
 from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
 from delivery.sender.targets import Targets
 from delivery.sender.transport import prepared_url, tls_context
@@ -58,7 +58,7 @@ class LoopTransport:
     ) -> None:
         self._rule = rule
         self._targets = Targets(rule)
-        self._lookups = Lookups(
+        self._lookups = LoopLookups(
             timeout_seconds=dns_timeout_seconds, per_organization=lookups_per_organization
         )
         self._body_max_characters = body_max_characters
@@ -71,7 +71,6 @@ class LoopTransport:
         started = time.monotonic()
         exchange = Exchange(
             rule=self._rule,
-            lookups=self._lookups,
             organization_id=request.organization_id,
             deadline=Deadline(request.timeout_seconds),
         )
@@ -116,7 +115,7 @@ class LoopTransport:
     def _new_connector(self) -> GuardedConnector:
         return GuardedConnector(
             limit=0,
-            resolver=JudgingResolver(),
+            resolver=JudgingResolver(self._lookups),
             use_dns_cache=False,
             keepalive_timeout=IDLE_CONNECTION_SECONDS,
             happy_eyeballs_delay=None,

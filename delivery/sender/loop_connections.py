@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,9 +13,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 
 from delivery.sender.connections import HEAD_MAX_BYTES, Exchange, judged
-from delivery.sender.lookups import LOOKUPS_MAX
+from delivery.sender.loop_lookups import LoopLookups
 from delivery.sender.result import refusal
-from subscriptions.addresses import IPAddress
+from subscriptions.addresses import IPAddress, literal_address
 
 # Of one answer, framing and interim answers included. Of a long body nobody reads so much: reading stops at
 # what is kept, and aiohttp stops the receiver at READ_AHEAD_BYTES.
@@ -89,18 +88,16 @@ class GuardedConnector(aiohttp.TCPConnector):
 
 
 class JudgingResolver(AbstractResolver):
-    """Resolves on threads; one refused address among the answers refuses the name."""
+    """One refused address among the answers refuses the name."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="look-ups")
+    def __init__(self, lookups: LoopLookups) -> None:
+        self._lookups = lookups
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         running = running_exchange.get()
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, judged, host, running.exchange
-        )
+        found = judged(host, await self._found(host, running.exchange), running.exchange.rule)
         addresses = [_plain(address) for address in found]
         running.allowed.update(addresses)
         return [
@@ -109,7 +106,14 @@ class JudgingResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Look-ups under way end by themselves."""
+
+    async def _found(self, host: str, exchange: Exchange) -> list[IPAddress]:
+        if (literal := literal_address(host)) is not None:
+            return [literal]
+        return await self._lookups.addresses(
+            host, organization_id=exchange.organization_id, deadline=exchange.deadline
+        )
 
 
 def judged_socket(info: Any) -> socket.socket:

@@ -18,7 +18,7 @@ from delivery.sender.answers import (
     milliseconds_since,
     unanswered,
 )
-from delivery.sender.connections import Exchange, GuardedHTTPSPool, GuardedPool, carry_out
+from delivery.sender.connections import GuardedHTTPSPool, GuardedPool, ThreadExchange, carry_out
 from delivery.sender.deadline import Deadline, Watchdog
 from delivery.sender.lookups import Lookups
 from delivery.sender.result import Answer, NoAnswer, OutgoingRequest, SendFailure
@@ -84,7 +84,7 @@ class Transport:
         """One POST; every failure on the way is a NoAnswer, not an exception."""
         started = time.monotonic()
         deadline = Deadline(request.timeout_seconds)
-        exchange = Exchange(
+        exchange = ThreadExchange(
             rule=self._rule,
             lookups=self._lookups,
             organization_id=request.organization_id,

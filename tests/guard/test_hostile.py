@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from delivery.sender import Answer, NoAnswer, Transport, connections
+from delivery.sender import Answer, NoAnswer, connections
 from delivery.states import ErrorClass
 from subscriptions.addresses import TargetRule
 from tests.guard.conftest import Sender, assert_refused
@@ -27,6 +27,7 @@ from tests.integration.test_sender import (
     serving,
     take_request,
 )
+from tests.on_loop import BOTH, AnyTransport
 from tests.sockets import Resolver
 
 LOCAL = {"allow_http": True, "networks": ["127.0.0.0/8"], "ports": ["*"]}
@@ -295,10 +296,10 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
     over.set()
 
 
-@pytest.fixture
-def impatient() -> Iterator[Transport]:
+@pytest.fixture(params=BOTH)
+def impatient(request: pytest.FixtureRequest) -> Iterator[AnyTransport]:
     """Looks names up for 0.2 s, two at once for an organization."""
-    made = Transport(
+    made = request.param(
         rule=TargetRule.of(**LOCAL),  # type: ignore[arg-type]
         connections_per_receiver=1,
         body_max_characters=10,
@@ -310,7 +311,7 @@ def impatient() -> Iterator[Transport]:
 
 
 def test_an_organization_whose_names_hang_holds_its_own_places_only(
-    impatient: Transport, hanging: Callable[[], int]
+    impatient: AnyTransport, hanging: Callable[[], int]
 ) -> None:
     def classes(count: int) -> list[str]:
         results = [post(impatient, f"http://{n}.hanging.example/") for n in range(count)]
@@ -328,7 +329,7 @@ def test_an_organization_whose_names_hang_holds_its_own_places_only(
 
 
 def test_a_look_up_ends_before_the_total_deadline_does(
-    impatient: Transport, hanging: Callable[[], int]
+    impatient: AnyTransport, hanging: Callable[[], int]
 ) -> None:
     started = time.monotonic()
 
@@ -339,7 +340,9 @@ def test_a_look_up_ends_before_the_total_deadline_does(
     assert time.monotonic() - started < 5.0
 
 
-def test_a_place_is_free_again_when_its_look_up_has_ended(impatient: Transport, resolver: Resolver) -> None:
+def test_a_place_is_free_again_when_its_look_up_has_ended(
+    impatient: AnyTransport, resolver: Resolver
+) -> None:
     resolver.says("127.0.0.1")
 
     with serving(say(NO_BODY)) as server:
