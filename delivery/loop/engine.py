@@ -25,7 +25,7 @@ from delivery.claim import Claimed, claim_many
 from delivery.database import DATABASE_AWAY, OwnConnection, close_connection, on_live_connection
 from delivery.deliver import Again, Prepared
 from delivery.loop.pacing import Pacing
-from delivery.loop.permits import SOON_SECONDS, Permits, give_back_all, take_all
+from delivery.loop.permits import SOON_SECONDS, Line, Permits, give_back_all, take_all
 from delivery.loop.recording import Recording
 from delivery.loop.stages import (
     BY_KEY_ONLY,
@@ -198,29 +198,38 @@ class Engine:
         await self._send(job, prepared)
 
     async def _send(self, job: Job, prepared: Prepared) -> None:
-        request = prepared.request
-        receiver, is_slow = receiver_of(request.url), deliver.is_slow(prepared)
-        lines = self._permits.lines(
-            receiver=receiver, organization_id=request.organization_id, is_slow=is_slow
-        )
-        full = await take_all(lines, 0 if is_slow else SOON_SECONDS)
-        if full is not None:
-            if is_slow:
-                postponed = deliver.put_aside(prepared, places=lines[0].places)
-            else:
-                seconds = full.away_seconds(request.timeout_seconds)
-                postponed = Postponed(prepared.claimed, RECEIVER_BUSY, seconds)
+        try:
+            lines, postponed = await self._places(prepared)
+        except Exception as error:  # noqa: BLE001 - Celery logs it as the task's failure
+            self._finish(job, error)
+            return
+        if postponed is not None:
             self._aways.put(Away(job, postponed))
             return
         began = time.monotonic()
         try:
-            result: Answer | NoAnswer = await self._transport.send(request)
+            result: Answer | NoAnswer = await self._transport.send(prepared.request)
         except Exception as error:  # noqa: BLE001 - Celery logs it as the task's failure
             self._finish(job, error)
         else:
             self._records.put(Ended(job, prepared, result))
         finally:
             give_back_all(lines, time.monotonic() - began)
+
+    async def _places(self, prepared: Prepared) -> tuple[Sequence[Line], Postponed | None]:
+        """Taken, unless it says until when to put the delivery off."""
+        request = prepared.request
+        receiver, is_slow = receiver_of(request.url), deliver.is_slow(prepared)
+        lines = self._permits.lines(
+            receiver=receiver, organization_id=request.organization_id, is_slow=is_slow
+        )
+        full = await take_all(lines, 0 if is_slow else SOON_SECONDS)
+        if full is None:
+            return lines, None
+        if is_slow:
+            return lines, deliver.put_aside(prepared, places=lines[0].places)
+        seconds = full.away_seconds(request.timeout_seconds)
+        return lines, Postponed(prepared.claimed, RECEIVER_BUSY, seconds)
 
     # --- the thread of those that found no place
 

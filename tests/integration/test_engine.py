@@ -1,6 +1,6 @@
 """Many attempts at once: in batches, without one being in another's way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any
 from uuid import UUID
@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from delivery import worker
+from delivery import deliver, worker
 from delivery.deliver import Again
 from delivery.loop import engine as engine_module
 from delivery.loop import recording
 from delivery.loop.engine import Engine
-from delivery.loop.permits import Permits
+from delivery.loop.permits import Line, Permits
 from delivery.loop.stages import Job
 from delivery.models import Attempt, Delivery
 from delivery.recorder import Outcome, record_many
@@ -194,3 +194,29 @@ def test_a_claim_that_breaks_finishes_its_messages_and_the_next_one_works(
     assert {type(result) for result in results} == {ZeroDivisionError}
     assert finished(submit(engine, *deliveries), 3) == [None] * 3
     assert states(deliveries) == {State.DELIVERED}
+
+
+@pytest.mark.parametrize("broken", ["is_slow", "put_aside"])
+def test_a_delivery_that_breaks_before_it_is_sent_is_finished_and_the_next_one_is_sent(
+    engine: Engine,
+    organization: Organization,
+    subscribe: Callable[..., Subscription],
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    subscribe()
+    breaks, goes = made(organization, 2)
+    with monkeypatch.context() as patched:
+        if broken == "put_aside":
+            patched.setattr(deliver, "is_slow", lambda prepared: True)
+            patched.setattr(engine_module, "take_all", no_place)
+        patched.setattr(deliver, broken, lambda *_, **__: 1 / 0)
+        (result,) = finished(submit(engine, breaks), 1)
+
+    assert isinstance(result, ZeroDivisionError)
+    assert finished(submit(engine, goes), 1) == [None]
+    assert states([goes]) == {State.DELIVERED}
+
+
+async def no_place(lines: Sequence[Line], seconds: float) -> Line | None:
+    return lines[0]
