@@ -71,7 +71,9 @@ class Story(NamedTuple):
 
 def insert(stories: Sequence[Story]) -> None:
     """Raises IntegrityError if one of the events is there already: then none is written."""
-    events = [attrgetter(*EVENT_COLUMNS)(story.event) for story in stories]
+    # In one order everywhere: two transactions with the same ids wait for each other one way round only.
+    in_order = sorted((story.event for story in stories), key=attrgetter("organization_id", "event_id"))
+    events = [attrgetter(*EVENT_COLUMNS)(event) for event in in_order]
     bodies = [
         (id_, story.event.id, name, body.decode())
         for story in stories

@@ -16,12 +16,13 @@ from delivery import custom_events
 from delivery.api import serializers as shapes
 from delivery.api.lean import plain_event
 from delivery.custom_events import CustomEvent
+from delivery.database import DATABASE_AWAY
 from delivery.models import Event
 from subscriptions.api.base import OrganizationViewSet, valid
 from subscriptions.api.idempotency import idempotent
 from subscriptions.api.serializers import RefusesUnknownFields
 from subscriptions.models import Scope
-from webhooks_project.api_errors import body, validation_body
+from webhooks_project.api_errors import FAULT, body, database_away, validation_body
 from webhooks_project.errors import DomainError
 
 
@@ -114,8 +115,13 @@ def _turn() -> Iterator[None]:
             _one_at_a_time.release()
 
 
-def _result(answer: Event | DomainError) -> dict[str, Any]:
+def _result(answer: Event | Exception) -> dict[str, Any]:
     if isinstance(answer, DomainError):
         error = body(answer.detail, answer.error_code, answer.field)
         return {"status": answer.status, "error": error}
+    if isinstance(answer, DATABASE_AWAY):
+        away = database_away(answer)
+        return {"status": away.status_code, "error": away.data}
+    if isinstance(answer, Exception):
+        return {"status": 500, "error": body(FAULT, "internal_error")}
     return {"status": 202, "event_id": answer.event_id, "subscriptions": answer.recipients}

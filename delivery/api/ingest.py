@@ -13,7 +13,7 @@ from django.db import connection
 
 from delivery.batches import Batches
 from delivery.custom_events import CustomEvent, custom_events
-from delivery.database import DATABASE_AWAY, PLANNED_ONCE, OwnConnection, close_connection
+from delivery.database import PLANNED_ONCE, OwnConnection, close_connection, is_away
 from delivery.models import Event
 from subscriptions.api import throttling
 from subscriptions.api.authentication import Caller
@@ -38,8 +38,17 @@ class Stored:
     verdict: Verdict | None
 
 
-# None: not stored, and it is for the ordinary view to say why.
-Answer = Stored | Exception | None
+@dataclass(frozen=True)
+class Counted:
+    """Not stored, and it is for the ordinary view to say why; the caller's rate has counted it already."""
+
+    verdict: Verdict | None
+
+
+# What the callers' rates said of those calls that they allow, by the calls' identity.
+Verdicts = Mapping[int, Verdict | None]
+# An exception: the database went away. None: as Counted, but not counted yet.
+Answer = Stored | Exception | Counted | None
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,8 @@ class Asked(Waiting):
 
 
 Call = TypeVar("Call", bound=Waiting)
-# What becomes of each call, by its identity; for one that is missing it is None.
-Store = Callable[[Sequence[Call]], Mapping[int, Any]]
+# What becomes of each call that is allowed, by its identity; one that is missing is for the ordinary view.
+Store = Callable[[Sequence[Call], Verdicts], Mapping[int, Any]]
 
 
 class Gathering(Generic[Call]):
@@ -101,19 +110,23 @@ class Gathering(Generic[Call]):
 
     def _answer_together(self, calls: list[Call]) -> None:
         answers: Mapping[int, Any] = {}
+        verdicts: Verdicts = {}
         try:
             drop_dead_connection()
             self._connection.ready()
-            answers = self._store(calls)
-        except DATABASE_AWAY as error:
-            connection.close()
-            answers = {id(call): error for call in calls}
-        except Exception:
-            # Nothing was stored. The ordinary view finds out which of them it was.
-            logger.exception("what %d calls report could not be stored together", len(calls))
+            verdicts = counted(calls)
+            answers = self._store([call for call in calls if id(call) in verdicts], verdicts)
+        except Exception as error:
+            if is_away(error):
+                connection.close()
+                answers = {id(call): error for call in calls}
+            else:
+                # Nothing was stored. The ordinary view finds out which of them it was.
+                logger.exception("what %d calls report could not be stored together", len(calls))
         finally:
+            left = {id_: Counted(verdict) for id_, verdict in verdicts.items()}
             for call in calls:
-                call.answer(answers.get(id(call)))
+                call.answer(answers.get(id(call), left.get(id(call))))
             for tell in {call.tell for call in calls if call.tell}:
                 tell()
 
@@ -134,21 +147,19 @@ class Ingest(Gathering[Asked]):
     """Of events."""
 
     def __init__(self) -> None:
-        super().__init__("ingest", lambda calls: _stored(calls))
+        super().__init__("ingest", lambda calls, verdicts: _stored(calls, verdicts))
 
 
-def _stored(calls: Sequence[Asked]) -> dict[int, Answer]:
-    verdicts = counted(calls)
-    allowed = [call for call in calls if id(call) in verdicts]
-    told = custom_events([call.event for call in allowed])
+def _stored(calls: Sequence[Asked], verdicts: Verdicts) -> dict[int, Stored | Exception]:
+    told = custom_events([call.event for call in calls])
     return {
-        id(call): Stored(event, verdicts[id(call)])
-        for call, event in zip(allowed, told, strict=True)
-        if isinstance(event, Event)
+        id(call): Stored(one, verdicts[id(call)]) if isinstance(one, Event) else one
+        for call, one in zip(calls, told, strict=True)
+        if isinstance(one, Event) or is_away(one)
     }
 
 
-def counted(calls: Sequence[Waiting]) -> dict[int, Verdict | None]:
+def counted(calls: Sequence[Waiting]) -> Verdicts:
     """Those of them that their callers' rates allow, each caller's asked for in one go."""
     by_caller: dict[Caller, list[Waiting]] = {}
     for call in calls:

@@ -23,7 +23,7 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import APIException
 
-from delivery.api.ingest import Answer, Asked, Stored, ingest
+from delivery.api.ingest import Answer, Asked, Counted, Stored, ingest
 from delivery.api.serializers import EVENT_ID
 from delivery.custom_events import CustomEvent
 from subscriptions.api import throttling
@@ -86,6 +86,7 @@ class PlainCall:
     caller: Caller
     values: Any
     common: Headers
+    environ: Environ
 
     def said(
         self, status: str, body: bytes, of_the_view: Headers, verdict: Verdict | None, **more: str
@@ -94,7 +95,15 @@ class PlainCall:
         length = ("Content-Length", str(len(body)))
         return Said(status, [*self.common, *of_the_view, *counted.items(), *more.items(), length], body)
 
-    def database_away(self, error: Exception, of_the_view: Headers) -> Said:
+    def unstored(self, answer: Exception | Counted | None, of_the_view: Headers) -> Said | None:
+        """None: it is for the ordinary way, which is told what has been counted."""
+        if isinstance(answer, Exception):
+            return self._database_away(answer, of_the_view)
+        if answer is not None:
+            self.environ[throttling.COUNTED] = answer.verdict
+        return None
+
+    def _database_away(self, error: Exception, of_the_view: Headers) -> Said:
         """What was asked for may have been stored all the same, so it must not be tried again here."""
         away = api_errors.database_away(error)
         told = orjson.dumps(away.data)
@@ -114,7 +123,7 @@ class PlainReport:
         if isinstance(answer, Stored):
             told = {"event_id": answer.event.event_id, "subscriptions": answer.event.recipients}
             return self.call.said("202 Accepted", orjson.dumps(told), OF_THE_VIEW, answer.verdict)
-        return self.call.database_away(answer, OF_THE_VIEW) if isinstance(answer, Exception) else None
+        return self.call.unstored(answer, OF_THE_VIEW)
 
 
 def plain_report(environ: Environ) -> PlainReport | None:
@@ -141,7 +150,7 @@ def plain_call(environ: Environ, *, most_bytes: int) -> PlainCall | None:
     if caller is None or raw is None or common is None:
         return None
     try:
-        return PlainCall(caller, parsed(raw), common)
+        return PlainCall(caller, parsed(raw), common, environ)
     except APIException:
         return None
 

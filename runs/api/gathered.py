@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from django.db import OperationalError, transaction
 from psycopg2.errors import LockNotAvailable
 
-from delivery.api.ingest import Gathering, Waiting, counted
+from delivery.api.ingest import Gathering, Verdicts, Waiting
 from delivery.database import PLANNED_ONCE
 from runs import new_rows
 from runs.api.batch import Batch
@@ -73,12 +73,11 @@ class Creation(Waiting):
 Call = Reports | Creation
 
 
-def _stored(calls: Sequence[Call]) -> dict[int, Done]:
-    verdicts = counted(calls)
+def _stored(calls: Sequence[Call], verdicts: Verdicts) -> dict[int, Done]:
     try:
         with transaction.atomic():
-            bodies = _created([c for c in calls if isinstance(c, Creation) and id(c) in verdicts])
-            bodies |= _reported([c for c in calls if isinstance(c, Reports) and id(c) in verdicts])
+            bodies = _created([c for c in calls if isinstance(c, Creation)])
+            bodies |= _reported([c for c in calls if isinstance(c, Reports)])
     except OperationalError as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
@@ -118,7 +117,7 @@ def _reported(calls: Sequence[Reports]) -> dict[int, Any]:
 def new_gathering() -> Gathering[Call]:
     return Gathering(
         "runs",
-        lambda calls: _stored(calls),
+        lambda calls, verdicts: _stored(calls, verdicts),
         settings=SETTINGS,
         size=lambda call: call.size,
         most=REPORTS_MAX,

@@ -15,6 +15,7 @@ import orjson
 from django.conf import settings
 from rest_framework.exceptions import ValidationError
 
+from delivery.api.ingest import Counted
 from delivery.api.lean import Application, Environ, Said, plain_call
 from runs.api import report_serializers as inputs
 from runs.api.batch import Batch, BatchInput
@@ -94,7 +95,7 @@ def _said(maker: Maker, environ: Environ) -> Said | None:
     plain = plain_call(environ, most_bytes=settings.API_BODY_MAX_BYTES)
     if plain is None:
         return None
-    answers: SimpleQueue[Done | Exception | None] = SimpleQueue()
+    answers: SimpleQueue[Done | Exception | Counted | None] = SimpleQueue()
     try:
         call = maker(plain.caller, plain.values, answers.put)
     except ValidationError:
@@ -105,7 +106,7 @@ def _said(maker: Maker, environ: Environ) -> Said | None:
     answer, of_the_view = answers.get(), [*OF_ALL_VIEWS, ("Allow", call.allowed)]
     if isinstance(answer, Done):
         return plain.said(call.status, _rendered(answer.body), of_the_view, answer.verdict)
-    return plain.database_away(answer, of_the_view) if isinstance(answer, Exception) else None
+    return plain.unstored(answer, of_the_view)
 
 
 def _rendered(value: Any) -> bytes:

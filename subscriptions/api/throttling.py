@@ -17,6 +17,10 @@ class RateLimitExceeded(DomainError):
     code = "rate_limit_exceeded"
 
 
+# Where a request's environment has the verdict, if the call was counted before it came to its view.
+COUNTED = "runhooks.counted"
+
+
 def count(caller: Caller, requests: int = 1) -> Verdict | None:
     """More requests of the caller, all or none of them; None where there are no limits."""
     buckets = [

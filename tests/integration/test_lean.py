@@ -204,12 +204,12 @@ def test_calls_at_the_same_time_are_one_transaction(
     gate = Flag()
     stored = ingest_module._stored
 
-    def watched(calls: Any) -> Any:
+    def watched(calls: Any, verdicts: Any) -> Any:
         sizes.append(len(calls))
         gate.wait(5.0)
         connection.force_debug_cursor = True
         with CaptureQueriesContext(connection) as seen:
-            answers = stored(calls)
+            answers = stored(calls, verdicts)
         statements.append(len(seen))
         return answers
 
@@ -323,6 +323,19 @@ def test_calls_are_counted_and_refused_beyond_the_rate(call: Caller, settings: S
     assert int(answered[-1].headers["retry-after"]) > 90
 
 
+def test_a_call_that_is_handed_over_is_counted_once(call: Caller, settings: Settings) -> None:
+    settings.API_KEY_RATE_PER_SECOND, settings.API_KEY_BURST_REQUESTS = 0.01, 9
+    known, taken = (
+        json.dumps(EVENT | {"event_id": "order-1", "event_type": name}).encode() for name in ("a.b", "a.c")
+    )
+
+    answered = [call(body=known), call(body=taken), call(body=taken, QUERY_STRING="a=1"), call(body=known)]
+
+    assert [one.was_short for one in answered] == [True, False, False, True]
+    assert [one.status[:3] for one in answered] == ["202", "409", "409", "202"]
+    assert [one.headers["x-ratelimit-remaining"] for one in answered] == ["8", "7", "6", "5"]
+
+
 def test_a_database_that_is_away_is_said_at_once_and_in_the_common_shape(
     call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,7 +351,7 @@ def test_a_database_that_is_away_is_said_at_once_and_in_the_common_shape(
 def test_a_fault_in_common_work_leaves_each_call_to_the_ordinary_way(
     call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(calls: Any) -> Any:
+    def broken(calls: Any, verdicts: Any) -> Any:
         raise ValueError("broken")
 
     monkeypatch.setattr(ingest_module, "_stored", broken)

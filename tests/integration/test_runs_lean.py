@@ -220,11 +220,11 @@ def test_calls_at_the_same_time_are_one_transaction(
     captured: list[list[str]] = []
     gate, asked, put, stored = Flag(), [0], own_gathering.put, gathered._stored
 
-    def watched(calls: Any) -> Any:
+    def watched(calls: Any, verdicts: Any) -> Any:
         gate.wait(5.0)
         connection.force_debug_cursor = True
         with CaptureQueriesContext(connection) as seen:
-            answers = stored(calls)
+            answers = stored(calls, verdicts)
         captured.append(statements(seen))
         return answers
 
@@ -304,6 +304,25 @@ def test_calls_are_counted_and_refused_beyond_the_rate(
     assert [one.status_code for one in answered] == [200, 200, 200, 429]
 
 
+def test_a_call_that_is_handed_over_is_counted_once(
+    executor: Executor, workflow_id: str, settings: Settings
+) -> None:
+    settings.API_KEY_RATE_PER_SECOND, settings.API_KEY_BURST_REQUESTS = 0.01, 9
+    nobody, mine = "/v1/runs/run_nobody/start", {"workflow_id": workflow_id, "external_id": "mine"}
+
+    answered = [
+        executor.post("/v1/runs", mine),
+        executor.post(nobody),
+        executor.post(nobody, **ORDINARY),
+        executor.post("/v1/runs", mine),
+        executor.post("/v1/runs", mine, **ORDINARY),
+    ]
+
+    assert [one.was_short for one in answered] == [True, False, False, False, False]
+    assert [one.status_code for one in answered] == [201, 404, 404, 200, 200]
+    assert [one.headers["X-RateLimit-Remaining"] for one in answered] == ["8", "7", "6", "5", "4"]
+
+
 def test_a_database_that_is_away_is_said_at_once_and_in_the_common_shape(
     executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,7 +338,7 @@ def test_a_database_that_is_away_is_said_at_once_and_in_the_common_shape(
 def test_a_fault_in_common_work_leaves_each_call_to_the_ordinary_way(
     executor: Executor, workflow_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(calls: Any) -> Any:
+    def broken(calls: Any, verdicts: Any) -> Any:
         raise ValueError("broken")
 
     monkeypatch.setattr(gathered, "_stored", broken)
