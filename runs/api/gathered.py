@@ -19,7 +19,7 @@ from subscriptions.rate_limits import Verdict
 from webhooks_project.errors import DomainError
 from webhooks_project.process import OfProcess
 
-# Reports of one transaction, which holds their runs: what a single call may bring unless its limit is raised.
+# Reports of one transaction, which holds their runs.
 REPORTS_MAX = 500
 # In the group one waits for all others, so it waits for no other's run much longer than a transaction takes.
 SETTINGS = f"{PLANNED_ONCE}; SET lock_timeout = '250ms'"

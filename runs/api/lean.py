@@ -33,6 +33,9 @@ CREATE, BATCH = "/v1/runs", "/v1/runs/batch"
 REPORT = re.compile(
     rf"/v1/runs/(?P<run_id>{PUBLIC_ID})(/steps/(?P<key>{inputs.STEP_KEY}))?/(?P<move>[a-z-]+)"
 )
+# Whoever gathers with a batch waits until all of it is stored, so a larger one has a transaction of its own,
+# in its request's thread: it has saved those calls already. This is about what 20 callers bring at once.
+TOGETHER_MAX = 20
 # As REST framework says them of the views.
 OF_ALL_VIEWS = [("Content-Type", "application/json"), ("Vary", "Accept")]
 
@@ -79,8 +82,11 @@ def _report(
     return Reports(caller, answer, [said])
 
 
-def _batch(caller: Caller, values: Any, answer: Callable[[Any], None]) -> Reports:
-    batch = Batch(caller, checked(BatchInput, values)["reports"])
+def _batch(caller: Caller, values: Any, answer: Callable[[Any], None]) -> Reports | None:
+    said = checked(BatchInput, values)["reports"]
+    if len(said) > TOGETHER_MAX:
+        return None
+    batch = Batch(caller, said)
     return Reports(caller, answer, batch.reported, batch)
 
 

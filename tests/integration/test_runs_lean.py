@@ -292,6 +292,20 @@ def answer_of(answered: Answered) -> Any:
     return answered.body
 
 
+def test_a_large_batch_holds_up_no_other_s_single_reports(executor: Executor, workflow_id: str) -> None:
+    run_id = new_run(executor, workflow_id).body["id"]
+    report = {"run_id": run_id, "move": "progress", "report": {"progress": "x"}}
+    executor.post(f"/v1/runs/{run_id}/start")
+
+    small, large = (
+        executor.post("/v1/runs/batch", {"reports": [report] * count})
+        for count in (lean.TOGETHER_MAX, lean.TOGETHER_MAX + 1)
+    )
+
+    assert (small.was_short, large.was_short) == (True, False)
+    assert {one["status"] for answered in (small, large) for one in answered.body["results"]} == {200}
+
+
 def test_calls_are_counted_and_refused_beyond_the_rate(
     executor: Executor, workflow_id: str, settings: Settings
 ) -> None:
