@@ -89,10 +89,10 @@ MUTATIONS = (
     Mutation(
         promise="an event's call is answered when it is committed",
         file="delivery/api/ingest.py",
-        old="            answers = self._store(calls)\n",
+        old="            answers = self._store([call for call in calls if id(call) in verdicts], verdicts)\n",
         new="            from django.db import transaction\n\n"
         "            with transaction.atomic():\n"
-        "                answers = self._store(calls)\n"
+        "                answers = self._store([call for call in calls if id(call) in verdicts], verdicts)\n"
         "                for call in calls:\n"
         "                    call.answer(answers.get(id(call)))\n"
         "            calls = []\n",
