@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import dj_database_url
-import freezegun
 import pytest
 from django.core.management import call_command
 from django.db import connections
@@ -11,9 +10,6 @@ from pytest_django import DjangoDbBlocker
 
 from local import temporary
 from tests.receiver import Receiver
-
-# A fixture that freezes the clock would freeze that of the list of slow tests, too.
-freezegun.configure(extend_ignore_list=["_pytest."])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
