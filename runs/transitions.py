@@ -16,7 +16,7 @@ from runs import rows
 from runs.detail import run_data, step_data
 from runs.held import HeldRun
 from runs.messages import event_of
-from runs.models import Run, Step
+from runs.models import Run
 from runs.moves import Report, move_run, move_step
 from runs.run_callbacks import callback_of
 from runs.states import Move
@@ -54,12 +54,6 @@ class Applied(NamedTuple):
 def report_run(*, organization: Organization, run_id: str, move: Move, report: Report) -> Run:
     """Move a run. Raises NotFound, InvalidInput, or Conflict naming the state it is in."""
     return report_one(Reported(organization=organization, run_id=run_id, move=move, report=report)).held.run
-
-
-def report_step(*, organization: Organization, run_id: str, key: str, move: Move, report: Report) -> Step:
-    """Move a step of a running run; its start makes it. Raises NotFound, InvalidInput, Conflict."""
-    said = Reported(organization=organization, run_id=run_id, step=key, move=move, report=report)
-    return report_one(said).held.steps[key]
 
 
 def report_all(reported: Sequence[Reported]) -> list[Applied | DomainError]:

@@ -67,3 +67,12 @@ def exchange(
         client.endheaders(body)
         answer = client.getresponse()
         return f"{answer.status} {answer.reason}", answer.getheaders(), answer.read()
+
+
+def refuses(port: int) -> bool:
+    """Is nobody there who takes connections?"""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return True
+    return False

@@ -13,8 +13,8 @@ from delivery.api.lean import Said
 from delivery.api.lean_loop import Waiting
 from webhooks_project import api_errors, collecting
 from webhooks_project.bodies import Bodies, BodyTooSlow, ClientGone, Receive
-from webhooks_project.environ import Environ, Scope, environ_of
-from webhooks_project.threads import Application, Send, Threads
+from webhooks_project.environ import Application, Environ, Scope, environ_of
+from webhooks_project.threads import Send, Threads
 
 
 class OnLoop:

@@ -1,12 +1,12 @@
 """Bodies without a Content-Length, which Django takes for empty ones."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
 
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+from webhooks_project.environ import Application, Environ
 
 
 def reading_chunked_bodies(application: Application) -> Application:
@@ -17,7 +17,7 @@ def reading_chunked_bodies(application: Application) -> Application:
     its end; one byte more than is allowed is enough for the parser to refuse it.
     """
 
-    def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def wrapped(environ: Environ, start_response: Any) -> Iterable[bytes]:
         if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() and environ.get(
             "wsgi.input_terminated"
         ):

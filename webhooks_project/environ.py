@@ -1,11 +1,14 @@
 """A request as an ASGI server tells it, in the words of WSGI: one form for all who look at it. Pure."""
 
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 Environ = dict[str, Any]
 Scope = dict[str, Any]
+# Of WSGI: what answers a request.
+Application = Callable[[Environ, Any], Iterable[bytes]]
 
 # CGI has no prefix for these two.
 BARE = ("CONTENT_TYPE", "CONTENT_LENGTH")

@@ -6,14 +6,13 @@ whole: it waits for a client only between the blocks of a long answer, and not f
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
 
-from webhooks_project.environ import Environ
+from webhooks_project.environ import Application, Environ
 
-Application = Callable[[Environ, Any], Iterable[bytes]]
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 

@@ -34,10 +34,9 @@ from subscriptions.known_keys import kept_key
 from subscriptions.models import Organization, Scope
 from subscriptions.rate_limits import Verdict
 from webhooks_project import api_errors
+from webhooks_project.environ import Application, Environ
 from webhooks_project.parsers import parsed
 
-Environ = dict[str, Any]
-Application = Callable[[Environ, Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 
 PATH = "/v1/events"

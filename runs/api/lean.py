@@ -16,7 +16,7 @@ from django.conf import settings
 from rest_framework.exceptions import ValidationError
 
 from delivery.api.ingest import Counted
-from delivery.api.lean import Application, Environ, Said, plain_call
+from delivery.api.lean import Said, plain_call
 from runs.api import report_serializers as inputs
 from runs.api.batch import Batch, BatchInput
 from runs.api.gathered import Creation, Done, Reports, gathering
@@ -27,6 +27,7 @@ from runs.states import Move
 from subscriptions.api.authentication import Caller
 from subscriptions.api.base import checked
 from subscriptions.models import Scope
+from webhooks_project.environ import Application, Environ
 from webhooks_project.renderers import EscapingJSONRenderer
 
 CREATE, BATCH = "/v1/runs", "/v1/runs/batch"

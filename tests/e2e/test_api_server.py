@@ -17,6 +17,7 @@ from local.service import Service
 from local.stack import Stack
 from tests.chaos.breaker import paused
 from tests.e2e.conftest import Api, eventually
+from tests.served import refuses
 
 CALLS = 20
 
@@ -94,11 +95,3 @@ def accepted(stack: Stack) -> int:
         for process in psutil.Process(stack.processes["api"].pid).children()
         for connection in process.net_connections("tcp")
     )
-
-
-def refuses(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except ConnectionRefusedError:
-        return True
-    return False

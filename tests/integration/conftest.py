@@ -1,5 +1,6 @@
 """An organization with a key, and a world without a broker: wake-ups are collected instead."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test import Client
 from pytest_django import DjangoDbBlocker
+from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from delivery import health, queue, slow
@@ -191,6 +193,15 @@ def worker(
 def server() -> Iterator[Broker]:
     with valkey() as running:
         yield running
+
+
+@pytest.fixture
+def kept_and_counted(settings: Settings, server: Broker) -> None:
+    """Keys are kept, and calls are counted in a real store."""
+    settings.API_KEY_CACHE_SECONDS = 60
+    settings.CELERY_BROKER_URL = server.url
+    settings.RATE_LIMIT_STORE_TIMEOUT_SECONDS = 1.0
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"test-{time.monotonic_ns()}:"}
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Executors that call the WSGI application as a server does, and see which way they were answered."""
 
-import io
 import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from django.core.wsgi import get_wsgi_application
 from runs.api.lean import answering_runs
 from subscriptions import services
 from subscriptions.models import Organization, Scope
+from tests.integration.reporting import plain_environ, shortly
 
 SCOPES = (Scope.RUNS_WRITE, Scope.RUNS_READ)
 
@@ -38,29 +38,10 @@ class Executor:
 
     def __call__(self, method: str, path: str, body: Any = None, **environ: Any) -> Answered:
         raw = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
-        went_on: list[str] = []
-
-        def ordinary(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            went_on.append(path)
-            return self.django(environ, start_response)
-
-        told: list[Any] = []
-        whole = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "SERVER_NAME": "testserver",
-            "SERVER_PORT": "80",
-            "HTTP_HOST": "testserver",
-            "CONTENT_TYPE": "application/json",
-            "CONTENT_LENGTH": str(len(raw)),
-            "HTTP_AUTHORIZATION": f"Bearer {self.key}",
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(raw),
-        }
-        answer = b"".join(answering_runs(ordinary)(whole | environ, lambda *said: told.append(said)))
-        status, headers = told[0]
+        whole = plain_environ(self.key, method, path, raw) | environ
+        status, headers, answer, was_short = shortly(answering_runs, self.django, whole)
         is_json = dict(headers).get("Content-Type", "").startswith("application/json")
-        return Answered(status, dict(headers), json.loads(answer) if is_json else None, not went_on)
+        return Answered(status, dict(headers), json.loads(answer) if is_json else None, was_short)
 
     def post(self, path: str, body: Any = None, **environ: Any) -> Answered:
         return self("POST", path, body, **environ)

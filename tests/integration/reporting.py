@@ -3,7 +3,7 @@
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.core.wsgi import get_wsgi_application
@@ -13,6 +13,7 @@ from subscriptions import services
 from subscriptions.models import Organization
 from tests.served import exchange, without_a_trace
 from webhooks_project.asgi import OnLoop
+from webhooks_project.environ import Application, Environ
 
 EVENT = {"event_type": "invoice.paid", "data": {"amount": 5, "text": "caf\u00e9 \u0000 \ud800"}}
 
@@ -23,6 +24,37 @@ class Answered(NamedTuple):
     """By names in lower case."""
     body: dict[str, Any]
     was_short: bool
+
+
+def plain_environ(key: str, method: str, path: str, raw: bytes) -> Environ:
+    """A call as a WSGI server tells it."""
+    return {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "SERVER_NAME": "testserver",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "testserver",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(raw)),
+        "HTTP_AUTHORIZATION": f"Bearer {key}",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(raw),
+    }
+
+
+def shortly(
+    short_way: Callable[[Application], Application], django: Application, environ: Environ
+) -> tuple[str, list[tuple[str, str]], bytes, bool]:
+    """Status, headers and body, and whether it was answered before it came to Django."""
+    went_on: list[str] = []
+
+    def ordinary(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        went_on.append(environ["PATH_INFO"])
+        return django(environ, start_response)
+
+    told: list[Any] = []
+    answer = b"".join(short_way(ordinary)(environ, lambda *said: told.append(said)))
+    return *told[0], answer, not went_on
 
 
 class Caller:
@@ -37,19 +69,8 @@ class Caller:
         self, method: str = "POST", path: str = lean.PATH, body: bytes | None = None, **environ: Any
     ) -> Answered:
         raw = json.dumps(EVENT).encode() if body is None else body
-        whole = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "SERVER_NAME": "testserver",
-            "SERVER_PORT": "80",
-            "HTTP_HOST": "testserver",
-            "CONTENT_TYPE": "application/json",
-            "CONTENT_LENGTH": str(len(raw)),
-            "HTTP_AUTHORIZATION": f"Bearer {self.key}",
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(raw),
-        }
-        status, headers, answer, was_short = self._exchange(whole | environ, raw)
+        whole = plain_environ(self.key, method, path, raw) | environ
+        status, headers, answer, was_short = self._exchange(whole, raw)
         named = {name.lower(): value for name, value in headers}
         is_json = named.get("content-type", "").startswith("application/json")
         return Answered(status, named, json.loads(answer) if is_json else {}, was_short)
@@ -57,15 +78,7 @@ class Caller:
     def _exchange(
         self, environ: dict[str, Any], raw: bytes
     ) -> tuple[str, list[tuple[str, str]], bytes, bool]:
-        went_on: list[str] = []
-
-        def ordinary(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            went_on.append(environ["PATH_INFO"])
-            return self.django(environ, start_response)
-
-        told: list[Any] = []
-        answer = b"".join(lean.answering_events(ordinary)(environ, lambda *said: told.append(said)))
-        return *told[0], answer, not went_on
+        return shortly(lean.answering_events, self.django, environ)
 
 
 class ServedCaller(Caller):

@@ -1,7 +1,6 @@
 """The short way of POST /v1/events: it answers what is plain as the ordinary way would, and nothing else."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event as Flag
@@ -22,7 +21,6 @@ from delivery.queue import WakeUp
 from subscriptions import known_keys
 from subscriptions.api.authentication import Caller as AuthenticatedCaller
 from subscriptions.models import Organization, Scope
-from tests.brokers import Broker
 from tests.factories import at_once
 from tests.integration.reporting import EVENT, Caller, ServedCaller, noting
 from tests.integration.test_recorder import move_database_away
@@ -30,12 +28,8 @@ from tests.served import served
 
 
 @pytest.fixture(autouse=True)
-def limits(settings: Settings, server: Broker) -> None:
-    """Keys are kept, and calls are counted in a real store."""
-    settings.API_KEY_CACHE_SECONDS = 60
-    settings.CELERY_BROKER_URL = server.url
-    settings.RATE_LIMIT_STORE_TIMEOUT_SECONDS = 1.0
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"test-{time.monotonic_ns()}:"}
+def limits(kept_and_counted: None) -> None:
+    """Before anything else that a test asks for."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """The short way of executors' calls: it answers what is plain as the ordinary way would, and nothing else."""
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Flag
@@ -20,7 +19,6 @@ from runs.api import gathered, lean
 from runs.models import Run
 from subscriptions import known_keys
 from subscriptions.models import Organization, Scope
-from tests.brokers import Broker
 from tests.factories import at_once, workflow
 from tests.integration.executors import Answered, Executor
 from tests.integration.moves import aside, wait_until_blocked
@@ -42,12 +40,8 @@ STORY: list[tuple[str, Any]] = [
 
 
 @pytest.fixture(autouse=True)
-def limits(settings: Settings, server: Broker) -> None:
-    """Keys are kept, and calls are counted in a real store."""
-    settings.API_KEY_CACHE_SECONDS = 60
-    settings.CELERY_BROKER_URL = server.url
-    settings.RATE_LIMIT_STORE_TIMEOUT_SECONDS = 1.0
-    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"test-{time.monotonic_ns()}:"}
+def limits(kept_and_counted: None) -> None:
+    """Before anything else that a test asks for."""
 
 
 @pytest.fixture(autouse=True)

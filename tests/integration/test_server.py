@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.served import exchange, running, served
+from tests.served import exchange, refuses, running, served
 from webhooks_project import bodies, server, threads
 from webhooks_project.asgi import OnLoop
 
@@ -336,17 +336,9 @@ def test_a_kept_connection_that_asks_while_the_server_stops_is_answered_and_clos
         client.request("GET", "/")
         client.getresponse().read()
         server.should_exit = True
-        while is_open(port):
+        while not refuses(port):
             time.sleep(0.01)
         client.request("GET", "/")
         answer = client.getresponse()
 
     assert (answer.status, answer.headers["connection"]) == (200, "close")
-
-
-def is_open(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except ConnectionRefusedError:
-        return False
-    return True
