@@ -14,18 +14,17 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from delivery import callbacks, health, hold, pace, retry, services, signing, slow
+from delivery import health, hold, pace, retry, services, slow
 from delivery.claim import Claimed, claim
 from delivery.database import on_live_connection
 from delivery.kept import mask_request_headers, mask_response_headers, without_secrets
+from delivery.outgoing import build_request, receiver_for
 from delivery.recorder import Outcome, Postponed, postpone, postpone_many, record, record_while_leased
 from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
 from delivery.short_waits import ShortWaits
 from delivery.states import Lane, State
-from subscriptions import cache
 from subscriptions.event_types import DisabledReason
 from subscriptions.ids import uuid7
-from subscriptions.models import SigningSecret
 from subscriptions.secrets import UndecryptableSecret
 from subscriptions.snapshots import Receiver
 
@@ -33,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Why a delivery waits whose receiver hangs.
 RECEIVER_SLOW = "receiver_slow"
+# Why a delivery goes back unsent whose lease may end before its request would.
+CLAIM_LATE = "claim_late"
 # Until an operator has brought the key back.
 UNDECRYPTABLE_PAUSE_SECONDS = 300.0
 
@@ -47,7 +48,11 @@ class Again:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A claimed delivery with everything that its request needs; times are monotonic seconds."""
+    """A claimed delivery with everything that its request needs; times are monotonic seconds.
+
+    `claimed_at` is when the claim was asked for, not when it was answered: the database counts the
+    lease from the beginning of the statement, which may have been held up for longer than that.
+    """
 
     claimed: Claimed
     receiver: Receiver
@@ -63,12 +68,15 @@ def deliver(
     delivery_id: UUID, attempt: int, *, transport: Transport, short_waits: ShortWaits
 ) -> Again | None:
     """Make attempt number `attempt` (from 1), unless the row says that it is not to be made (now)."""
-    claimed = on_live_connection(lambda: claim(delivery_id, attempt))
+    claimed_at, claimed = on_live_connection(lambda: (time.monotonic(), claim(delivery_id, attempt)))
     if claimed is None:
         logger.debug("nothing to do delivery=%s attempt=%d", delivery_id, attempt)
         return None
-    prepared = prepare(claimed, claimed_at=time.monotonic())
+    prepared = prepare(claimed, claimed_at=claimed_at)
     if prepared is None:
+        return None
+    if (late := given_up(prepared)) is not None:
+        postpone_many([late])
         return None
     if is_slow(prepared) and claimed.lane != Lane.SLOW:
         postpone_many([put_aside(prepared, places=settings.DELIVERY_REQUESTS_PER_SLOW_RECEIVER_MAX)])
@@ -107,6 +115,14 @@ def prepare(claimed: Claimed, *, claimed_at: float) -> Prepared | None:
     return Prepared(claimed=claimed, receiver=receiver, request=request, claimed_at=claimed_at)
 
 
+def given_up(prepared: Prepared) -> Postponed | None:
+    """Goes back if its lease may end before its request: another worker could be sending it by then."""
+    left = prepared.lease_ends - time.monotonic()
+    if left >= prepared.request.timeout_seconds:
+        return None
+    return Postponed(prepared.claimed, CLAIM_LATE, 0.0)
+
+
 def is_slow(prepared: Prepared) -> bool:
     """Whether its receiver hangs. A person who tests it wants to know at once whether it still does."""
     return slow.receivers().is_slow(_slow_key(prepared)) and not prepared.claimed.is_test
@@ -140,47 +156,6 @@ def database_time(claimed: Claimed, claimed_at: float) -> datetime:
     like all others.
     """
     return claimed.claimed_at + timedelta(seconds=time.monotonic() - claimed_at)
-
-
-def receiver_for(claimed: Claimed) -> Receiver | None:
-    """Where and how to send, or None if its subscription has been stopped since."""
-    if claimed.callback is not None:
-        return callbacks.receiver_of(claimed.callback, claimed.organization_id)
-    if claimed.subscription_id is None or claimed.subscription_version is None:
-        return None
-    if claimed.deleted_at is not None or not (claimed.is_active or claimed.is_test):
-        return None
-    return cache.receiver(claimed.subscription_id, claimed.subscription_version)
-
-
-def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> OutgoingRequest:
-    """The frozen bytes, signed for this attempt. Ours win over the customer's headers of the same name."""
-    standard = receiver.signing_keys(SigningSecret.Kind.STANDARD, now)
-    keys = signing.Keys(
-        standard=standard,
-        text=receiver.signing_keys(SigningSecret.Kind.TEXT, now),
-        ed25519=receiver.signing_keys(SigningSecret.Kind.ED25519, now),
-        # A callback has the workflow's or the organization's key, whose text serves for this as well.
-        hmac_only=standard if claimed.callback is not None else (),
-        api_key=receiver.api_key,
-    )
-    signable = signing.Signable(
-        webhook_id=claimed.webhook_id, timestamp=int(now.timestamp()), body=claimed.body
-    )
-    headers = dict(receiver.headers)
-    headers |= {
-        "Content-Type": "application/json",
-        "User-Agent": f"Runhooks/{settings.VERSION}",
-        "Accept-Encoding": "identity",
-    }
-    headers |= signing.headers_for(receiver.signature_schemes, signable, keys)
-    return OutgoingRequest(
-        url=receiver.url,
-        headers=headers,
-        body=claimed.body,
-        timeout_seconds=receiver.timeout_seconds,
-        organization_id=claimed.organization_id,
-    )
 
 
 def judge(prepared: Prepared, result: Answer | NoAnswer, short_waits: ShortWaits) -> Outcome:

@@ -50,6 +50,7 @@ CLAIMS_MAX = 64
 AWAYS_MAX = 256
 # Why a delivery waits that was claimed and given back unsent.
 RECEIVER_BUSY = "receiver_busy"
+REASONS = (RECEIVER_BUSY, deliver.RECEIVER_SLOW, RATE_LIMITED, deliver.CLAIM_LATE)
 
 
 class Engine:
@@ -71,7 +72,7 @@ class Engine:
         self._sending: set[asyncio.Task[None]] = set()
         self._in_flight = 0
         #: unsent, by reason
-        self.given_back = dict.fromkeys((RECEIVER_BUSY, deliver.RECEIVER_SLOW, RATE_LIMITED), 0)
+        self.given_back = dict.fromkeys(REASONS, 0)
         self._idle = threading.Condition()
 
     def start(self) -> None:
@@ -126,17 +127,16 @@ class Engine:
             else:
                 waiting[key] = job
         try:
-            claimed = on_live_connection(lambda: self._claim_rows(waiting))
+            claimed_at, claimed = on_live_connection(lambda: self._claim_rows(waiting))
         except DATABASE_AWAY as error:
             # The requeuer wakes them up again.
             logger.warning("left to the requeuer: database away deliveries=%d error=%s", len(waiting), error)
             connection.close()
-            claimed = []
+            claimed_at, claimed = 0.0, []
         except Exception as error:  # noqa: BLE001 - Celery logs it as the tasks' failure
             for job in waiting.values():
                 self._finish(job, error)
             return
-        claimed_at = time.monotonic()
         ready: list[tuple[Job, Prepared]] = []
         for row in claimed:
             job = waiting.pop((row.id, row.attempt))
@@ -147,12 +147,13 @@ class Engine:
         if free := self._pacing.unlimited(ready):
             self._loop.call_soon_threadsafe(self._send_all, free)
 
-    def _claim_rows(self, waiting: dict[tuple[UUID, int], Job]) -> list[Claimed]:
+    def _claim_rows(self, waiting: dict[tuple[UUID, int], Job]) -> tuple[float, list[Claimed]]:
         self._claim_connection.ready()
+        claimed_at = time.monotonic()
         claimed = claim_many(waiting)
         with suppress(*DATABASE_AWAY):  # then each is read, or not, when it is prepared
             cache.warm({c.subscription_id: c.subscription_version or 0 for c in claimed if c.subscription_id})
-        return claimed
+        return claimed_at, claimed
 
     def _prepare(self, job: Job, claimed: Claimed, claimed_at: float) -> Prepared | None:
         try:
@@ -218,6 +219,8 @@ class Engine:
 
     async def _places(self, prepared: Prepared) -> tuple[Sequence[Line], Postponed | None]:
         """Taken, unless it says until when to put the delivery off."""
+        if (late := deliver.given_up(prepared)) is not None:
+            return (), late
         request = prepared.request
         receiver, is_slow = receiver_of(request.url), deliver.is_slow(prepared)
         lines = self._permits.lines(

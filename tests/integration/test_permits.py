@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from delivery.deliver import RECEIVER_SLOW
+from delivery.deliver import CLAIM_LATE, RECEIVER_SLOW
 from delivery.loop.engine import RECEIVER_BUSY
 from delivery.loop.permits import AWAY_MAX_SECONDS, SOON_SECONDS, Line, Permits, give_back_all, take_all
 from delivery.models import Attempt, Delivery
@@ -39,7 +39,7 @@ def test_what_finds_no_place_is_given_back_unsent_and_due_again_soon(
         assert delivery.next_attempt_at is not None
         assert 0 < (delivery.next_attempt_at - delivery.created_at).total_seconds() < 15
     assert Attempt.objects.count() == 0
-    assert engine.given_back == {RECEIVER_BUSY: 2, RECEIVER_SLOW: 0, RATE_LIMITED: 0}
+    assert engine.given_back == {RECEIVER_BUSY: 2, RECEIVER_SLOW: 0, RATE_LIMITED: 0, CLAIM_LATE: 0}
     receiver.recover()
     finished(results, 3)
     assert engine.stop(10)
