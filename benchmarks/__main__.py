@@ -1,9 +1,9 @@
 """`make bench [SCENARIO=fanout]`: the production configuration beside its yardsticks, on this machine.
 
 `--share 5` does a fifth of the work and `--quick` next to none; `--repeats 5` measures more often;
-`--profile` (PROFILE=1) writes where the time of API and worker goes to `build/bench/profile/`. BENCH_POOL,
-BENCH_CONCURRENCY and BENCH_WORKERS choose the workers; BENCH_ENV ("NAME=value NAME=value") sets settings.
-docs/performance.md explains the figures.
+`--profile` (PROFILE=1) writes where the time of API and worker goes, to a folder per scenario in
+`build/bench/profile/`. BENCH_POOL, BENCH_CONCURRENCY and BENCH_WORKERS choose the workers; BENCH_ENV
+("NAME=value NAME=value") sets settings. docs/performance.md explains the figures.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def run(scenarios: list[Scenario], options: Options, folder: Path) -> int:
 def carry_out(scenario: Scenario, bench: Bench) -> Outcome:
     """One scenario's end is not the others'."""
     try:
-        return scenario.run(bench)
+        return bench.run(scenario)
     except OutOfTime:
         return Outcome(
             scenario=scenario.name, work=scenario.work, skipped=f"the {LIMIT_SECONDS // 60} minutes are over"

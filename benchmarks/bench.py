@@ -65,7 +65,13 @@ class Bench:
         self.options = options
         self.sink = receiver
         self.say = say
+        self._scenario = ""
         self.loop = Loop(receiver, say, sweep_requests=self.count(1_000, at_least=100))
+
+    def run(self, scenario: Scenario) -> Outcome:
+        """Carry it out, under its name."""
+        self._scenario = scenario.name
+        return scenario.run(self)
 
     def count(self, full: int, *, at_least: int = 20) -> int:
         """A count, or the share of it that is to be done."""
@@ -117,7 +123,8 @@ class Bench:
         """One run, told in a line; with a profile if one is wanted."""
         if time.monotonic() > self.options.ends:
             raise OutOfTime
-        with Profiler(self.options.profile_to, contestant, load.variant):
+        folder = self.options.profile_to and self.options.profile_to / self._scenario
+        with Profiler(folder, contestant, load.variant):
             run = measure(contestant, self.sink, load)
         self.tell(run)
         return run

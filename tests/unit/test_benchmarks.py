@@ -1,17 +1,21 @@
 """The benchmark's arithmetic: percentiles, the ledger, ratios, demands, sizes."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import cpu, report, sizing, tables
+from benchmarks import bench, cpu, report, sizing, tables
+from benchmarks.contestants import Contestant
 from benchmarks.driver import Connection, Driver, Job
 from benchmarks.figures import KEYS, LOOP, NAIVE, PRODUCT, Bar, Outcome, Run, percentile, summary
 from benchmarks.ledger import judge, latencies_ms
 from benchmarks.load import Load
-from benchmarks.processes import Played
+from benchmarks.processes import Played, Sink
 from benchmarks.profiles import table
 from benchmarks.sink import Connection as SinkConnection
 from benchmarks.sink import Log
@@ -43,6 +47,39 @@ class TestWarmUp:
 
         assert (counted.calls, counted.began) == ([(1, 4.0, 5.0, 202)], 4)
         assert (counted.ids, load.deliveries, load.events_counted) == (played.ids, 2, 1)
+
+
+class TestProfile:
+    def test_each_scenario_has_a_folder_of_its_own(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        folders: list[Path] = []
+
+        @contextmanager
+        def noted(folder: Path, *_: object) -> Iterator[None]:
+            folders.append(folder)
+            yield
+
+        monkeypatch.setattr(bench, "Profiler", noted)
+        monkeypatch.setattr(bench, "measure", lambda *_: run(PRODUCT, 100))
+        whole = bench.Bench(bench.Options(profile_to=tmp_path), Sink.__new__(Sink), lambda text: None)
+
+        for name in ("fanout", "drain"):
+            whole.run(Measuring(name))
+
+        assert folders == [tmp_path / "fanout", tmp_path / "drain"]
+
+
+@dataclass
+class Measuring:
+    """A scenario of one measurement."""
+
+    name: str
+    work = "none"
+
+    def run(self, bench: bench.Bench) -> Outcome:
+        bench.measure(Contestant.__new__(Contestant), Load(stories=[[]], paths=[["/n/0"]], count=1))
+        return Outcome(scenario=self.name, work=self.work)
 
 
 class TestLedger:
