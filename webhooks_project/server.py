@@ -68,7 +68,6 @@ class Connection(HttpToolsProtocol):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         self._unseen_bytes += len(data)
         left = data
         while left and not self.transport.is_closing():
@@ -106,6 +105,8 @@ class Connection(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
+        # Not before: a blank line is no request, and may be the last that is heard of a client.
+        self._unset_keepalive_if_required()
         super().on_message_begin()
         self._in_head = True
 

@@ -93,6 +93,17 @@ def test_what_follows_a_body_is_no_header(port: int, is_cut: bool) -> None:
     assert {"HTTP_X_API_KEY", "HTTP_X_FORWARDED_FOR"}.isdisjoint(told)
 
 
+def test_a_blank_line_keeps_no_idle_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(server.Worker.CONFIG_KWARGS, "timeout_keep_alive", 1)
+    with (
+        served(OnLoop(echo)) as port,
+        closing(connected(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")) as client,
+    ):
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        client.sendall(b"\r\n")
+        assert whole(client) == b""
+
+
 def test_requests_that_follow_each_other_are_answered_in_order(port: int) -> None:
     paths = [b"/%d" % number for number in range(server.PIPELINED_MAX)]
     said = raw(port, b"".join(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in paths[:-1]) + LAST)
