@@ -8,6 +8,7 @@ mended here.
 
 from asyncio import TimerHandle, Transport
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -37,6 +38,14 @@ class HeadTooLarge(Exception):
 
 class TooManyAtOnce(Exception):
     """The connection is closed."""
+
+
+class UnclearBody(Exception):
+    """Nobody can say where it ends (RFC 9112, 6.1 and 6.3). The parser makes a 400 of it."""
+
+
+class UnknownCoding(Exception):
+    """A 501, and the connection is closed: a body in a form that is not understood here."""
 
 
 def without_offer(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
@@ -92,17 +101,26 @@ class Connection(HttpToolsProtocol):
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             return b"\r\n".join([*lines, b"", b""]) + data[offer.args[0] :]
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, UnknownCoding):
+                self._refuse(HTTPStatus.NOT_IMPLEMENTED, "Of transfer codings only chunked is understood.")
+            else:
+                self.send_400_response("Invalid HTTP request received.")
         return b""
 
     def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _refuse(self, status: HTTPStatus, text: str) -> None:
         cycle: RequestResponseCycle | None = self.cycle
         if self.pipeline or (cycle is not None and not cycle.response_complete and not cycle.more_body):
             # It would be taken for the answer to the request before.
             self.transport.abort()
-        else:
-            super().send_400_response(msg)
+            return
+        head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        head += f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+        self.transport.write((head + text).encode())
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         # Not before: a blank line is no request, and may be the last that is heard of a client.
@@ -128,6 +146,8 @@ class Connection(HttpToolsProtocol):
             or sum(len(name) + len(value) for name, value in self.headers) > HEADERS_MAX_BYTES
         ):
             raise HeadTooLarge
+        if codings := [value for name, value in self.headers if name == b"transfer-encoding"]:
+            self._judge_codings(b",".join(codings))
         if self.parser.should_upgrade():
             return  # comes again, without its offer
         if len(self.pipeline) >= PIPELINED_MAX:
@@ -137,6 +157,14 @@ class Connection(HttpToolsProtocol):
         self.headers = []
         if self._is_leaving:
             self.cycle.keep_alive = False
+
+    def _judge_codings(self, codings: bytes) -> None:
+        """The parser takes whatever ends with chunked, and would pass on what is still packed otherwise."""
+        first, *others = (coding.strip().lower() for coding in reversed(codings.split(b",")))
+        if first != b"chunked" or self.parser.get_http_version() != "1.1":
+            raise UnclearBody
+        if others:
+            raise UnknownCoding
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -93,6 +93,20 @@ def test_what_follows_a_body_is_no_header(port: int, is_cut: bool) -> None:
     assert {"HTTP_X_API_KEY", "HTTP_X_FORWARDED_FOR"}.isdisjoint(told)
 
 
+@pytest.mark.parametrize(
+    "codings",
+    [b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: gzip\r\nTransfer-Encoding: Chunked"],
+    ids=["one line", "two lines"],
+)
+def test_a_body_in_a_coding_that_is_not_understood_is_refused_and_nothing_behind_it_is_read(
+    port: int, codings: bytes
+) -> None:
+    said = raw(port, b"POST / HTTP/1.1\r\nHost: a\r\n" + codings + b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + LAST)
+
+    assert said.startswith(b"HTTP/1.1 501 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
 def test_a_blank_line_keeps_no_idle_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(server.Worker.CONFIG_KWARGS, "timeout_keep_alive", 1)
     with (
