@@ -6,13 +6,19 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.db import connection
 
 from webhooks_project.wsgi import ordinary  # isort: skip - first, for it makes Django ready
 from delivery.api import lean
 from delivery.api.lean import Said
 from delivery.api.lean_loop import Waiting
+from delivery.database import DATABASE_AWAY
+from subscriptions.api.authentication import presented_key
+from subscriptions.keys import hash_api_key
+from subscriptions.known_keys import kept_key, valid_key
 from webhooks_project import api_errors, collecting
 from webhooks_project.bodies import Bodies, BodyTooSlow, ClientGone, Receive
+from webhooks_project.connections import drop_dead_connection
 from webhooks_project.environ import Application, Environ, Scope, environ_of
 from webhooks_project.threads import Send, Threads
 
@@ -22,7 +28,7 @@ class OnLoop:
 
     def __init__(self, application: Application) -> None:
         self._threads = Threads(application, settings.API_THREADS)
-        self._bodies = Bodies()
+        self._bodies = Bodies(self._is_caller)
 
     @cached_property
     def _waiting(self) -> Waiting:
@@ -45,6 +51,13 @@ class OnLoop:
         finally:
             body.forget()
 
+    async def _is_caller(self, environ: Environ) -> bool:
+        text = presented_key(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
+        if not text:
+            return False
+        key_hash = hash_api_key(text)
+        return kept_key(key_hash) is not None or await self._threads.has(is_valid, key_hash)
+
     async def _answer(self, environ: Environ, send: Send) -> None:
         if (report := lean.plain_report(environ)) is not None:
             said = await self._waiting.said(report)
@@ -52,6 +65,16 @@ class OnLoop:
                 await tell(said, send)
                 return
         await self._threads.answer(environ, send)
+
+
+def is_valid(key_hash: str) -> bool:
+    """Is it of a key that counts? While the database is away, of none: the application will say that."""
+    drop_dead_connection()
+    try:
+        return valid_key(key_hash) is not None
+    except DATABASE_AWAY:
+        connection.close()
+        return False
 
 
 async def tell(said: Said, send: Send) -> None:

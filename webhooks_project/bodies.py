@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -12,9 +13,11 @@ from webhooks_project.environ import Environ
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 # So much of any body is read. More of one only while fewer than so many others are larger, too: with 6 MB
-# (API_BODY_MAX_BYTES) each, 200 MB are the most that they take.
+# (API_BODY_MAX_BYTES) each, 200 MB are the most that they take. Whoever has no valid key, and will be refused
+# or is a person on a page, has other places than callers: strangers that stall hold up each other only.
 SMALL_BYTES = 64 * 1024
-LARGE_MAX = 32
+LARGE_MAX = 28
+LARGE_OF_STRANGERS_MAX = 4
 # From the head of a request to the end of its body. 6 MB in that are 100 KB a second.
 BODY_MAX_SECONDS = 60.0
 
@@ -30,12 +33,15 @@ class ClientGone(Exception):
 class Bodies:
     """All bodies that are being read and answered in this process."""
 
-    def __init__(self) -> None:
-        self._large = asyncio.Semaphore(LARGE_MAX)
+    def __init__(self, is_caller: Callable[[Environ], Awaitable[bool]]) -> None:
+        """`is_caller`: does the request bring a valid key?"""
+        self._is_caller = is_caller
+        self._of_callers = asyncio.Semaphore(LARGE_MAX)
+        self._of_strangers = asyncio.Semaphore(LARGE_OF_STRANGERS_MAX)
 
     async def read(self, environ: Environ, receive: Receive) -> "Body":
         """Put the body into `environ`, and its length if it came in chunks."""
-        body, raw = Body(self._large), b""
+        body, raw = Body(partial(self._place, environ)), b""
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             try:
                 async with asyncio.timeout(BODY_MAX_SECONDS):
@@ -50,13 +56,18 @@ class Bodies:
         environ["wsgi.input"] = io.BytesIO(raw)
         return body
 
+    async def _place(self, environ: Environ) -> asyncio.Semaphore:
+        places = self._of_callers if await self._is_caller(environ) else self._of_strangers
+        await places.acquire()
+        return places
+
 
 class Body:
     """One of them, from its first byte until its request is answered."""
 
-    def __init__(self, large: asyncio.Semaphore) -> None:
-        self._large = large
-        self._is_large = False
+    def __init__(self, place: Callable[[], Awaitable[asyncio.Semaphore]]) -> None:
+        self._place = place
+        self._held: asyncio.Semaphore | None = None
 
     async def read(self, receive: Receive) -> bytes:
         """All of it, or one byte more than is allowed, which is enough to be refused."""
@@ -69,13 +80,12 @@ class Body:
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             more = message.get("more_body", False)
-            if more and size > SMALL_BYTES and not self._is_large:
-                await self._large.acquire()
-                self._is_large = True
+            if more and size > SMALL_BYTES and self._held is None:
+                self._held = await self._place()
         return b"".join(pieces)[:most]
 
     def forget(self) -> None:
         """Another one may be large now."""
-        if self._is_large:
-            self._is_large = False
-            self._large.release()
+        if self._held is not None:
+            self._held.release()
+            self._held = None

@@ -34,6 +34,10 @@ class Threads:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="request")
         self._waiting = BoundedSemaphore(max(1, count // WAITING_MAX_SHARE))
 
+    async def has(self, check: Callable[[str], bool], value: str) -> bool:
+        """What the check says of the value, in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, check, value)
+
     async def answer(self, environ: Environ, send: Send) -> None:
         loop = asyncio.get_running_loop()
         reply = _Reply(send, loop, self._waiting)

@@ -198,7 +198,7 @@ def test_a_client_that_hangs_up_in_its_body_reaches_no_application(port: int) ->
 
 
 def test_large_bodies_wait_for_each_other_and_small_ones_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "LARGE_MAX", 2)
+    monkeypatch.setattr(bodies, "LARGE_OF_STRANGERS_MAX", 2)
     piece = b"x" * 100_000
     half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + piece
 

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from subscriptions import services
+from subscriptions.models import Organization, Scope
 from tests.integration.test_server import asked, connected, echo, raw
-from tests.served import running, served
-from webhooks_project import server
+from tests.served import running, served, without_a_trace
+from webhooks_project import bodies, server
 from webhooks_project.asgi import OnLoop
 
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
@@ -143,6 +145,26 @@ def test_nonsense_behind_a_request_is_no_answer_to_it() -> None:
     with served(OnLoop(slow)) as port, closing(connected(port, sent)) as client:
         assert whole(client) == b""
         goes_on.set()
+
+
+@pytest.mark.parametrize("cache_seconds", [0, 60], ids=["key looked up", "key kept"])
+def test_strangers_that_stall_in_large_bodies_hold_up_no_caller(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, settings: Settings, cache_seconds: float
+) -> None:
+    settings.API_THREADS = 1
+    settings.API_KEY_CACHE_SECONDS = cache_seconds
+    for name in ("LARGE_MAX", "LARGE_OF_STRANGERS_MAX"):
+        monkeypatch.setattr(bodies, name, 1)
+    old, revoked = services.api_key_create(organization=organization, scopes=Scope.values)
+    services.api_key_revoke(old)
+    _, valid = services.api_key_create(organization=organization, scopes=Scope.values)
+    half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n%s\r\n" + b"x" * 100_000
+    with served(OnLoop(without_a_trace(echo))) as port, ExitStack() as open_:
+        for header in (b"", b"X-API-Key: \xff\r\n", b"Authorization: Bearer %s\r\n" % revoked.encode()):
+            open_.enter_context(closing(connected(port, half % header)))
+        told = asked(port, body=b"x" * 200_000, X_API_Key=valid)
+
+    assert told["size"] == 200_000
 
 
 def large(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
