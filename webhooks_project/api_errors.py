@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.csrf import csrf_failure as default_csrf_failure
 from django.views.defaults import page_not_found, server_error
+from psycopg2.extensions import TransactionRollbackError
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
@@ -58,7 +59,7 @@ def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
             headers=None if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))},
         )
     if isinstance(error, OperationalError | InterfaceError):
-        return database_away(error)
+        return database_failed(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -76,14 +77,18 @@ def _answer(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-def database_away(error: Exception) -> Response:
-    """It may be back in a moment, and whatever was asked can be asked again."""
-    logger.error("database away: %s", str(error).strip())
-    return Response(
-        body("The database is away; try again in a moment.", "database_away"),
-        status=status.HTTP_503_SERVICE_UNAVAILABLE,
-        headers={"Retry-After": str(DATABASE_RETRY_SECONDS)},
-    )
+def database_failed(error: Exception) -> Response:
+    """What was asked for can be asked again, in a moment: the database may be back by then."""
+    if isinstance(error.__cause__, TransactionRollbackError):
+        # It is there, and has ended one of those that waited for each other. Nothing is left of it.
+        logger.warning("ended by the database: %s", str(error).strip())
+        said, seconds = body("This met another call; try again.", "conflict_try_again"), 1
+    else:
+        logger.error("database away: %s", str(error).strip())
+        said = body("The database is away; try again in a moment.", "database_away")
+        seconds = DATABASE_RETRY_SECONDS
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    return Response(said, status=status_code, headers={"Retry-After": str(seconds)})
 
 
 def body(detail: str, code: str, field: str | None = None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ ANSWERS = {
     "415": "The body is not JSON.",
     "422": "A value is not acceptable.",
     "429": "Too many requests; Retry-After says when to try again.",
-    "503": "The database is away; Retry-After says when to try again.",
+    "503": "The database is away, or the call met another one; Retry-After says when to try again.",
 }
 FOR_BODIES = ("400", "413", "415", "422", "409")
 # Systems whose callers know no 422.

@@ -22,7 +22,7 @@ from subscriptions.api.base import OrganizationViewSet, valid
 from subscriptions.api.idempotency import idempotent
 from subscriptions.api.serializers import RefusesUnknownFields
 from subscriptions.models import Scope
-from webhooks_project.api_errors import FAULT, body, database_away, validation_body
+from webhooks_project.api_errors import FAULT, body, database_failed, validation_body
 from webhooks_project.errors import DomainError
 
 
@@ -120,7 +120,7 @@ def _result(answer: Event | Exception) -> dict[str, Any]:
         error = body(answer.detail, answer.error_code, answer.field)
         return {"status": answer.status, "error": error}
     if isinstance(answer, DATABASE_AWAY):
-        away = database_away(answer)
+        away = database_failed(answer)
         return {"status": away.status_code, "error": away.data}
     if isinstance(answer, Exception):
         return {"status": 500, "error": body(FAULT, "internal_error")}

@@ -104,7 +104,7 @@ class PlainCall:
 
     def _database_away(self, error: Exception, of_the_view: Headers) -> Said:
         """What was asked for may have been stored all the same, so it must not be tried again here."""
-        away = api_errors.database_away(error)
+        away = api_errors.database_failed(error)
         told = orjson.dumps(away.data)
         retry_after = {"Retry-After": away["Retry-After"]}
         return self.said("503 Service Unavailable", told, of_the_view, None, **retry_after)

@@ -10,7 +10,7 @@ from psycopg2 import extensions
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from tests.factories import answer
+from tests.factories import answer, run
 from tests.integration.test_recorder import move_database_away
 from webhooks_project.chunked import reading_chunked_bodies
 from webhooks_project.connections import drop_dead_connection, wait_in_bounds
@@ -91,6 +91,24 @@ def test_while_the_database_is_away_a_call_is_a_503_that_says_when_to_come_back(
     assert (refused.status_code, refused["Retry-After"]) == (503, "5")
     assert refused.json()["code"] == "database_away"
     answer(api.post("/v1/events", {"event_type": "order.paid", "data": {}}), 202)
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001"], ids=["deadlock", "serialization failure"])
+def test_a_call_that_the_database_ended_in_favour_of_another_says_so_and_can_be_made_again(
+    api: APIClient, state: str
+) -> None:
+    ended = f"DO $$ BEGIN RAISE EXCEPTION 'ended' USING ERRCODE = '{state}'; END $$; "
+    path = f"/v1/runs/{run(api)['id']}/start"
+
+    def ends(execute: Any, sql: str, *rest: Any) -> Any:
+        return execute(ended + sql if "UPDATE" in sql and "runs_run" in sql else sql, *rest)
+
+    with connection.execute_wrapper(ends):
+        refused = api.post(path, {})
+
+    assert (refused.status_code, refused["Retry-After"]) == (503, "1")
+    assert refused.json()["code"] == "conflict_try_again"
+    assert answer(api.post(path, {}))["status"] == "running"
 
 
 def test_a_database_that_does_not_answer_is_a_503_in_bounded_time_and_the_next_call_works(
