@@ -194,8 +194,12 @@ class Engine:
 
     async def _send_in_turn(self, job: Job, prepared: Prepared, seconds: float) -> None:
         """At the moment that its subscription's rate limit leaves for it."""
-        await asyncio.sleep(seconds)
-        self._pacing.waited(prepared)
+        try:
+            await asyncio.sleep(seconds)
+            self._pacing.waited(prepared)
+        except Exception as error:  # noqa: BLE001 - Celery logs it as the task's failure
+            self._finish(job, error)
+            return
         await self._send(job, prepared)
 
     async def _send(self, job: Job, prepared: Prepared) -> None:

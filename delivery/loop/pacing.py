@@ -71,15 +71,22 @@ class Pacing:
             for one in asking:
                 self._finish(one.job, error)
             return
-        for (job, prepared, _), got in zip(asking, reserved, strict=True):
-            claimed = prepared.claimed
-            seconds = pace.wait_seconds(claimed, got)
-            if seconds < 0:
-                self._give_back(Away(job, Postponed(claimed, pace.RATE_LIMITED, -seconds)))
-                continue
-            with self._lock:
-                self._waiting[claimed.organization_id] += 1
-            self._send_after(job, prepared, seconds)
+        for one, got in zip(asking, reserved, strict=True):
+            try:
+                seconds = pace.wait_seconds(one.prepared.claimed, got)
+            except Exception as error:  # noqa: BLE001 - Celery logs it as the task's failure
+                self._finish(one.job, error)
+            else:
+                self._pass_on(one, seconds)
+
+    def _pass_on(self, one: Asking, seconds: float) -> None:
+        claimed = one.prepared.claimed
+        if seconds < 0:
+            self._give_back(Away(one.job, Postponed(claimed, pace.RATE_LIMITED, -seconds)))
+            return
+        with self._lock:
+            self._waiting[claimed.organization_id] += 1
+        self._send_after(one.job, one.prepared, seconds)
 
     def _wishes(self, asking: Sequence[Asking]) -> list[paces.Wish]:
         with self._lock:

@@ -150,6 +150,27 @@ def test_what_has_no_place_soon_is_given_back_without_using_up_an_attempt(
     assert Attempt.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("place", "broken"), [(pace, "wait_seconds"), (pacing.Pacing, "waited")], ids=["before", "after"]
+)
+def test_a_delivery_that_breaks_where_it_waits_for_its_turn_is_finished_and_the_next_one_is_sent(
+    engines: list[Engine],
+    organization: Organization,
+    subscribe: Subscribe,
+    monkeypatch: pytest.MonkeyPatch,
+    place: object,
+    broken: str,
+) -> None:
+    subscribe(rate_limit_per_second=20)
+    breaks, goes = made(organization, 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(place, broken, lambda *_: 1 / 0)
+        (result,) = finished(submit(engines[0], breaks), 1)
+
+    assert isinstance(result, ZeroDivisionError)
+    assert finished(submit(engines[0], goes), 1) == [None]
+
+
 @pytest.mark.parametrize("way", both_ways)
 def test_a_place_that_comes_soon_is_waited_for(
     way: str, transport: Any, organization: Organization, subscribe: Subscribe, receiver: Receiver
