@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from delivery.sender import Answer, NoAnswer, OutgoingRequest, Transport
@@ -9,7 +10,9 @@ from delivery.sender.loop import LoopTransport
 
 
 class OnLoop:
-    """`send` waits for the answer; any thread may call it."""
+    """`send` waits for the answer; any thread may call it. `busy` holds the loop up just before a request."""
+
+    busy: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(self, *, connections_per_receiver: int = 0, **values: Any) -> None:
         self._loop = asyncio.new_event_loop()
@@ -18,7 +21,12 @@ class OnLoop:
         self._transport = self._call(_made(values))
 
     def send(self, request: OutgoingRequest) -> Answer | NoAnswer:
-        result: Answer | NoAnswer = self._call(self._transport.send(request))
+        result: Answer | NoAnswer = self._call(self._send(request))
+        return result
+
+    async def _send(self, request: OutgoingRequest) -> Answer | NoAnswer:
+        self.busy()
+        result: Answer | NoAnswer = await self._transport.send(request)
         return result
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -144,6 +145,11 @@ class GuardedConnection(HTTPConnection):
 
 class GuardedHTTPSConnection(GuardedConnection, HTTPSConnection):
     """The same with TLS: the handshake takes the socket's time-out as its total."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Without anything unread: urllib3 looks at the socket, but not at what is decrypted already."""
+        return super().is_connected and not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending())
 
     def getresponse(self) -> Any:
         tls = self.sock  # let go of if the receiver closes after its answer

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import select
 import socket
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ class GuardedHandler(ResponseHandler):
     """aiohttp's protocol of one connection, with an end to what one answer may send, and when.
 
     aiohttp bounds a line and a field, but neither interim answers nor the extensions of chunks. What comes
-    while no request is out it keeps, as the answer of the next one.
+    while no request is out it keeps, as the answer of the next one: here the connection ends with it, also if
+    the event loop has not yet seen it when the next request takes the connection (a look costs 1 µs).
     """
 
     received = 0
@@ -53,6 +55,16 @@ class GuardedHandler(ResponseHandler):
         if peer not in allowed:
             self.set_exception(refusal(f"{peer}: connected to instead of {', '.join(map(str, allowed))}"))
             cast(asyncio.Transport, transport).abort()
+
+    def is_connected(self) -> bool:
+        """Asked by the pool before it hands the connection out."""
+        return super().is_connected() and not (self.is_idle and self._has_unread())
+
+    def _has_unread(self) -> bool:
+        """An answer to nothing, or a farewell. A ticket of TLS looks the same, and costs a connection."""
+        unread = select.poll()  # select() itself knows no file numbers beyond 1023
+        unread.register(cast(asyncio.Transport, self.transport).get_extra_info("socket"), select.POLLIN)
+        return bool(unread.poll(0))
 
     def set_response_params(self, **values: Any) -> None:
         """Called for each request that goes out here."""

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from delivery.sender import Answer
 from subscriptions.rules import target_rule
 from tests.integration.test_sender import NO_BODY, keep_alive, post, serving, take_request
-from tests.on_loop import BOTH, AnyTransport
+from tests.on_loop import BOTH, AnyTransport, OnLoop
 
 REFUSED = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -74,6 +75,29 @@ def test_what_nobody_asked_for_is_not_the_answer_of_the_next_request(
     assert isinstance(first, Answer), first
     assert isinstance(second, Answer), second
     assert (first.status_code, second.status_code) == (200, 500)
+    assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize(("more", "closes"), [(NO_BODY, False), (b"", True)], ids=["an answer", "the end"])
+def test_nor_is_it_if_the_loop_was_too_busy_to_see_it_come(more: bytes, closes: bool) -> None:
+    running = OnLoop(rule=target_rule(), body_max_characters=2048)
+    talk = Talkative(more, closes)
+
+    def meanwhile() -> None:
+        talk.go_on.set()
+        assert talk.left.wait(10)
+        time.sleep(0.05)  # until the socket, which is closed after that, has said so
+
+    try:
+        with serving(talk) as server:
+            post(running, server.url)
+            running.busy = meanwhile
+            second = post(running, server.url)
+    finally:
+        running.close()
+
+    assert isinstance(second, Answer), second
+    assert second.status_code == 500
     assert len(server.connections) == 2
 
 

@@ -90,6 +90,27 @@ def test_a_certificate_of_the_operators_own_authority_is_accepted_if_the_setting
     assert result.body == "hi"
 
 
+def test_what_was_decrypted_with_an_answer_and_not_read_is_not_the_next_one(
+    trusting: AnyTransport, authority: Authority
+) -> None:
+    answer = OK + b"Content-Length: %04d\r\n\r\n"
+    first, stray, second = (answer % 2 + body for body in (b"hi", b"no", b"ho"))
+    # All in one record, of which the standard library reads 8 KB at a time.
+    filler_bytes = 8192 - len(first) - len(answer % 0)
+    first += answer % filler_bytes + b"x" * filler_bytes + stray
+
+    def talk(sock: socket.socket, over: threading.Event) -> None:
+        said = first if len(served) == 1 else second
+        while take_request(sock):
+            sock.sendall(said)
+
+    with serving(with_tls(talk, authority.certificate("127.0.0.1"))) as server:
+        served = server.connections
+        results = [post(trusting, server.url.replace("http:", "https:")) for _ in range(2)]
+
+    assert [result.body for result in results if isinstance(result, Answer)] == ["hi", "ho"]
+
+
 def test_without_the_setting_it_is_a_tls_error_and_nothing_is_sent(
     transport: AnyTransport, authority: Authority
 ) -> None:
