@@ -9,7 +9,7 @@ mended here.
 from asyncio import TimerHandle, Transport
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -26,6 +26,9 @@ PIPELINED_MAX = 64
 # A client that takes less than a block of an answer in this time is not served to the end.
 READ_MAX_SECONDS = 30.0
 READ_LEAST_BYTES = 64 * 1024
+# Clients at a time that keep an answer waiting. Each holds 4 MB at the most: a block, and the one that waits
+# behind it (webhooks_project/threads.py). With one more the client that has waited for longest is given up.
+UNREAD_MAX = 64
 # What offers to speak another protocol: the parser would take all that follows for that one.
 OFFERS = (b"upgrade", b"http2-settings")
 # A request that meets the stop on its way is answered on its connection, which is closed after.
@@ -61,6 +64,8 @@ def without_offer(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[byte
 class Connection(HttpToolsProtocol):
     """One client's, from its first request to its last."""
 
+    #: those of this process whose clients keep an answer waiting, for longest the first
+    _unread: ClassVar[dict["Connection", None]] = {}
     _in_head = False
     _unseen_bytes = 0
     _is_leaving = False
@@ -174,9 +179,15 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._expect_reader(self.transport.get_write_buffer_size())
+        self._unread[self] = None
+        if len(self._unread) > UNREAD_MAX:
+            longest = next(iter(self._unread))
+            del self._unread[longest]
+            longest.transport.abort()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._unread.pop(self, None)
         if self._too_slow is not None:
             self._too_slow.cancel()
             self._too_slow = None

@@ -189,6 +189,32 @@ def test_clients_that_do_not_read_hold_no_thread_and_are_given_up(
             time.sleep(0.05)
 
 
+def test_of_too_many_clients_that_do_not_read_the_one_that_began_first_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "UNREAD_MAX", 2)
+    many = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 6  # the kernel itself takes 4 MB
+    with served(OnLoop(large)) as port, ExitStack() as open_:
+        clients = []
+        for _ in range(10):
+            clients.append(open_.enter_context(closing(small(port, many + LAST))))
+            wait_until_unread(clients[-1])
+        for client in (clients[0], clients[-1]):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
+        first, last = whole(clients[0]), whole(clients[-1])
+
+    assert first.count(b"HTTP/1.1 200") < 6
+    assert last.count(b"HTTP/1.1 200") == 7
+    assert server.Connection._unread == {}
+
+
+def wait_until_unread(client: socket.socket) -> None:
+    ends = time.monotonic() + 20
+    while client.getsockname() not in [connection.client for connection in list(server.Connection._unread)]:
+        assert time.monotonic() < ends, "nothing waits for it"
+        time.sleep(0.01)
+
+
 def small(port: int, sent: bytes) -> socket.socket:
     """A client whose side of the connection holds little."""
     client = socket.socket()
