@@ -9,6 +9,8 @@ from delivery.replays.model import Replay as Replay  # a model of this app, too
 from delivery.seen import Canary as Canary  # models of this app, too
 from delivery.seen import Worker as Worker
 from delivery.states import ENDED, Lane, State
+from delivery.stats.model import AttemptCount as AttemptCount  # models of this app, too
+from delivery.stats.model import StatsMark as StatsMark
 from subscriptions.event_types import RUN_ENDED, PayloadFormat
 from subscriptions.ids import uuid7
 from subscriptions.models import URL_MAX_CHARACTERS, Organization, Subscription, choices
@@ -231,6 +233,8 @@ class Attempt(models.Model):
             ),
             models.Index(F("organization"), F("id").desc(), name="attempt_of_organization"),
             models.Index(F("organization"), F("event_type"), F("id").desc(), name="attempt_of_event_type"),
+            # delivery/stats/roll_up.py: what was written since the last count, and all that asks for a time.
+            models.Index(fields=["created_at"], name="attempt_created"),
         ]
 
     def __str__(self) -> str:

@@ -29,6 +29,9 @@ class Worker(models.Model):
     idle_seconds = models.FloatField(help_text="Since it last received a message, when it was seen.")
     under_way = models.PositiveIntegerField(null=True, help_text="Deliveries from message to commit.")
     given_back = models.JSONField(null=True, help_text="Unsent since it started, by reason.")
+    done = models.JSONField(
+        null=True, help_text="Since it started: wake-ups of its requeuer, leases taken over."
+    )
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 

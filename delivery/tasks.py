@@ -16,6 +16,7 @@ from delivery.deliver import Again
 from delivery.deliver import deliver as deliver_once
 from delivery.loop import results
 from delivery.states import Lane
+from delivery.stats import roll_up as stats
 from subscriptions import idempotency, notices
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,18 @@ def forget_answers() -> None:
 def finish_stopped() -> None:
     """The rest of what waits for subscriptions that their owners stopped."""
     _maintain(cancel.finish_stopped)
+
+
+@shared_task(name="delivery.tasks.roll_up")
+def roll_up() -> None:
+    """Attempts counted by time, for pages and metrics."""
+    _maintain(stats.roll_up)
+
+
+@shared_task(name="delivery.tasks.forget_counts")
+def forget_counts() -> None:
+    """Counts of times that nobody looks at any more."""
+    _maintain(stats.forget_old)
 
 
 @shared_task(name="delivery.tasks.canary")

@@ -304,4 +304,18 @@ MUTATIONS = (
         new="False",
         tests="tests/integration/test_sender_sessions.py",
     ),
+    Mutation(
+        promise="each attempt is counted once",
+        file="delivery/stats/roll_up.py",
+        old="""    mark.save(update_fields=["counted_until"])\n""",
+        new="",
+        tests="tests/integration/test_roll_up.py",
+    ),
+    Mutation(
+        promise="an attempt is counted whenever its transaction commits",
+        file="delivery/stats/roll_up.py",
+        old="held.mode = 'RowExclusiveLock'",
+        new="held.mode = 'ExclusiveLock'",
+        tests="tests/integration/test_roll_up.py",
+    ),
 )

@@ -73,6 +73,8 @@ CELERY_BEAT_SCHEDULE = {
     "canary": _every(15, "canary"),
     "notices": _every(30, "send_notices"),
     "stopped": _every(30, "finish_stopped"),
+    "counts": _every(10, "roll_up"),
+    "old counts": _every(600, "forget_counts"),
     "held": _every(3600, "cancel_forgotten"),
     "answers": _every(600, "forget_answers"),
 }
