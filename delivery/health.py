@@ -123,6 +123,12 @@ def note(outcome: Outcome) -> None:
         disable_if_failing(id_, claimed.id)
 
 
+def failing_count(*, most: int) -> int:
+    """Subscriptions with a failure and no success since, those that are disabled for it aside."""
+    failing = Subscription.objects.filter(failing_since__isnull=False, disabled_at=None, deleted_at=None)
+    return failing.filter(is_active=True)[:most].count()
+
+
 def span() -> timedelta:
     return timedelta(days=settings.SUBSCRIPTION_DISABLE_AFTER_DAYS)
 

@@ -6,12 +6,14 @@ from django.views.generic import RedirectView
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from delivery.admin.overview import start_page
 from runs.dialects import profiles
 from subscriptions.admin.login import ThrottledLogInForm
 from subscriptions.admin.users import own_password_change
 from webhooks_project.health import healthz, metrics, readyz
 
 admin.site.login_form = ThrottledLogInForm
+admin.site.index_template = "admin/overview.html"
 admin.site.site_header = admin.site.site_title = "Runhooks"
 
 urlpatterns = [
@@ -42,6 +44,7 @@ urlpatterns = [
         ),
     ),
     path("admin/password_change/", admin.site.admin_view(own_password_change)),
+    path("admin/", admin.site.admin_view(start_page)),
     path("admin/", admin.site.urls),
 ]
 

@@ -41,6 +41,8 @@ class SubscriptionAdmin(ServiceAdmin):
         "disabled_reason",
         "payload_format",
         OrganizationFilter,
+        ("failing_since", admin.EmptyFieldListFilter),
+        ("disabled_at", admin.EmptyFieldListFilter),
         ("deleted_at", admin.EmptyFieldListFilter),
     )
     search_fields = ("id", "url", "name", "organization__public_id")

@@ -33,8 +33,8 @@ ANSWERED = {
     "subscriptions.auditentry": "=actor =organization",
     "subscriptions.notice": "=organization sent_at__isempty",
     "subscriptions.signingsecret": "kind =organization =subscription",
-    "subscriptions.subscription": "deleted_at__isempty disabled_reason is_active =organization "
-    "payload_format",
+    "subscriptions.subscription": "deleted_at__isempty disabled_at__isempty disabled_reason "
+    "failing_since__isempty is_active =organization payload_format",
 }
 HIDDEN = (
     *(
