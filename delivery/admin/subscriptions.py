@@ -1,14 +1,17 @@
 """What only this app can add to the subscriptions' pages: their deliveries and the test event."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import localtime
 
 from delivery import hold, pace, services, slow
+from delivery.admin.subscription_health import SEEN_WITH, health_of
 from delivery.doctor.rows import COUNTED_MAX, counted
 from delivery.models import SlowReceiver
 from subscriptions.admin import subscriptions as base
@@ -24,7 +27,21 @@ admin.site.unregister(Subscription)
 class SubscriptionAdmin(base.SubscriptionAdmin):
     actions = (*base.SubscriptionAdmin.actions, "send_test", "recover_held")
     page_actions = (*base.SubscriptionAdmin.page_actions, "send_test", "recover_held")
+    change_form_template = "admin/delivery/subscription/change_form.html"
     FIXED_FIELDS = (*base.SubscriptionAdmin.FIXED_FIELDS, *ADDED_FIELDS)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None and request.user.has_perm(SEEN_WITH):
+            context["health"] = health_of(obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     @admin.display(description="receiver")
     def receiver(self, subscription: Subscription) -> str:
