@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from delivery import tally
 from webhooks_project.arrays import array
 from webhooks_project.statements import Statement
 
@@ -107,7 +108,9 @@ def claim_many(asked: Iterable[tuple[UUID, int]]) -> list[Claimed]:
         "timeout": settings.DELIVERY_TIMEOUT_DEFAULT_SECONDS,
         "spread": SUSPECTS_SPREAD_SECONDS,
     }
-    return [_claimed(row) for row in CLAIM.run(parameters)]
+    found = [_claimed(row) for row in CLAIM.run(parameters)]
+    tally.add(tally.LEASES_TAKEN_OVER, sum(claimed.claims_lost > 0 for claimed in found))
+    return found
 
 
 def _claimed(values: dict[str, Any]) -> Claimed:

@@ -1,29 +1,38 @@
-"""What stands in the rows, as Prometheus metrics: gauges that any process of the API can answer.
+"""What stands in the rows, as Prometheus metrics that any process of the API can answer.
 
 All come from the database and the broker when they are asked for, within the bounds that the
 doctor's looks have, so that several processes never disagree.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from django.conf import settings
 from django.db import connection
 from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from delivery import pace, presence
+from delivery import pace, presence, tally
 from delivery.broker import BrokerAway, ask
 from delivery.canary import age_seconds
 from delivery.doctor import rows
 from delivery.doctor.bounded import Question
 from delivery.fan_out import chunks as fan_out
 from delivery.models import Worker
+from delivery.stats import selectors as stats
+from delivery.stats.slots import BOUNDS_MS
 
 BROKER_MAX_SECONDS = 3.0
 DATABASE_MAX_SECONDS = 5.0
 # However often it is asked for.
 KEPT_SECONDS = 5.0
+
+# Of each worker since it started.
+DONE = {
+    tally.REQUEUED: "Wake-ups that its requeuer published.",
+    tally.LEASES_TAKEN_OVER: "Claims of deliveries that another worker had left.",
+}
 
 Samples = Mapping[str, float]
 
@@ -56,6 +65,9 @@ class Rows(Collector):
         yield _one("workers_alive", "Workers that say so.", presence.alive_count())
         if (age := age_seconds()) is not None:
             yield _one("canary_age_seconds", "Since a worker last carried out what beat sends.", age)
+        if (lag := stats.lag_seconds()) is not None:
+            yield _one("counts_behind_seconds", "How far the counts of attempts are behind the log.", lag)
+        yield from _counts(stats.ever())
 
 
 class Broker(Collector):
@@ -71,8 +83,8 @@ class Broker(Collector):
         yield _by("queue", "waiting_messages", "Messages in the broker's queues.", facts.waiting)
 
 
-def _load(workers: Iterable[Worker]) -> Iterator[Metric]:
-    """Of those that say: Celery's own pools do not."""
+def _load(workers: Sequence[Worker]) -> Iterator[Metric]:
+    """What they have in hand, of those that say (Celery's own pools do not), and what they have done."""
     under_way = {worker.name: worker.under_way for worker in workers if worker.under_way is not None}
     yield _by("worker", "worker_deliveries_under_way", "From message to commit.", under_way)
     text, labels = "Given back unsent since the worker started.", ["worker", "reason"]
@@ -81,6 +93,36 @@ def _load(workers: Iterable[Worker]) -> Iterator[Metric]:
         for reason, number in (worker.given_back or {}).items():
             given_back.add_metric([worker.name, reason], number)
     yield given_back
+    for name, what in DONE.items():
+        done = CounterMetricFamily(f"runhooks_worker_{name}", what, labels=["worker"])
+        for worker in workers:
+            done.add_metric([worker.name], (worker.done or {}).get(name, 0))
+        yield done
+
+
+def _counts(ever: stats.Counts) -> Iterator[Metric]:
+    """Of all attempts ever: from rows that only grow, whichever process counted."""
+    attempts = CounterMetricFamily(
+        "runhooks_attempts", "By answer, such as 2xx or timeout.", labels=["answer"]
+    )
+    for answer, number in ever.answers.items():
+        attempts.add_metric([answer], number)
+    yield attempts
+    ended = CounterMetricFamily("runhooks_deliveries", "Ended with an attempt.", labels=["end"])
+    ended.add_metric(["delivered"], ever.delivered)
+    ended.add_metric(["given_up"], ever.given_up)
+    yield ended
+    took = "attempt_duration_seconds", "From the look-up of the name to the end of the answer."
+    yield _histogram(*took, ever.durations, ever.request_milliseconds)
+    waited = "first_attempt_seconds", "From the making of a delivery to its first request."
+    yield _histogram(*waited, ever.firsts, ever.first_milliseconds)
+
+
+def _histogram(name: str, text: str, slots: Mapping[int, int], milliseconds: float) -> Metric:
+    bounds = [*(str(bound / 1000) for bound in BOUNDS_MS), "+Inf"]
+    below = accumulate(slots.get(slot, 0) for slot in range(len(bounds)))
+    buckets = list(zip(bounds, map(float, below), strict=True))
+    return HistogramMetricFamily(f"runhooks_{name}", text, buckets=buckets, sum_value=milliseconds / 1000)
 
 
 def _one(name: str, text: str, value: float) -> Metric:

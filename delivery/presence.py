@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
+from delivery import tally
 from delivery.models import Worker
 from delivery.states import Lane
 
@@ -26,15 +27,15 @@ FORGOTTEN_HOURS = 24
 SAY = """
 INSERT INTO delivery_worker AS w
     (name, host, process_id, queues, concurrency, clock_ahead_seconds, idle_seconds, under_way, given_back,
-     started_at, seen_at)
+     done, started_at, seen_at)
 VALUES (%(name)s, %(host)s, %(process_id)s, %(queues)s, %(concurrency)s,
         %(clock)s - extract(epoch FROM clock_timestamp()), %(idle)s, %(under_way)s, %(given_back)s,
-        now(), now())
+        %(done)s, now(), now())
 ON CONFLICT (name) DO UPDATE
 SET host = excluded.host, process_id = excluded.process_id, queues = excluded.queues,
     concurrency = excluded.concurrency, clock_ahead_seconds = excluded.clock_ahead_seconds,
     idle_seconds = excluded.idle_seconds, under_way = excluded.under_way, given_back = excluded.given_back,
-    seen_at = excluded.seen_at,
+    done = excluded.done, seen_at = excluded.seen_at,
     -- The same name in another process: it was started again.
     started_at = CASE WHEN (w.host, w.process_id) = (excluded.host, excluded.process_id)
         THEN w.started_at ELSE excluded.started_at END
@@ -92,6 +93,7 @@ class Presence:
                     "idle": max(0.0, now - self._received_at()),
                     "under_way": load.under_way,
                     "given_back": None if load.given_back is None else json.dumps(load.given_back),
+                    "done": json.dumps(tally.counts()),
                 },
             )
             cursor.execute(FORGET, [FORGOTTEN_HOURS])

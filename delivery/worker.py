@@ -14,7 +14,7 @@ from typing import Any
 from celery.signals import task_received, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
-from delivery import slow
+from delivery import slow, tally
 from delivery.database import DATABASE_AWAY
 from delivery.fan_out.loop import FanOutLoop
 from delivery.presence import Load, Presence, sender_count
@@ -95,6 +95,7 @@ class RequeueLoop(WorkLoop):
         self._say_present()
         self._learn_of_slow_receivers()
         published = requeue_once(thorough=next(self._looks) % THOROUGH_EVERY == 0)
+        tally.add(tally.REQUEUED, published)
         if published:
             logger.info("requeued deliveries=%d", published)
         return math.inf

@@ -183,7 +183,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     list_display = ("name", "host", "process_id", "queues", "concurrency", "started_at", "seen_at")
     search_fields = ("name",)
     ordering = ("name",)
-    fields = (*list_display, "clock_ahead_seconds", "idle_seconds", "under_way", "given_back")
+    fields = (*list_display, "clock_ahead_seconds", "idle_seconds", "under_way", "given_back", "done")
 
 
 @admin.register(SlowReceiver)

@@ -10,13 +10,15 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from delivery import metrics, queue, slow_rows
+from delivery import metrics, queue, slow_rows, tally, worker
 from delivery.canary import mark_seen
+from delivery.claim import claim
 from delivery.models import Delivery
 from delivery.presence import Load, Presence
 from delivery.states import Lane
 from subscriptions.models import Organization, Subscription
 from tests.brokers import pointed_at, some, valkey
+from tests.counted import FAILED, TIMED_OUT, attempted, count
 from tests.integration.test_outbox import happen
 from tests.integration.test_recorder import move_database_away
 from tests.integration.test_sender import closed_port
@@ -92,3 +94,56 @@ def test_it_is_for_those_who_know_the_token(
     settings.METRICS_TOKEN = token
 
     assert client.get("/metrics", HTTP_AUTHORIZATION=said).status_code == status
+
+
+def test_attempts_are_counters_and_their_durations_histograms(client: Client) -> None:
+    past = timezone.now() - HOUR
+    attempted(3, at=past, duration_ms=30.0, waited_ms=400.0)
+    attempted(1, at=past, **TIMED_OUT, number=2)
+    count()
+    before = samples(client)
+    attempted(1)
+    attempted(2, **FAILED)
+    count()
+
+    found = samples(client)
+
+    assert before["runhooks_attempts_total", "2xx"] == 3
+    assert [found["runhooks_attempts_total", answer] for answer in ("2xx", "5xx", "timeout")] == [4, 2, 1]
+    assert (
+        found["runhooks_deliveries_total", "delivered"],
+        found["runhooks_deliveries_total", "given_up"],
+    ) == (4, 3)
+    buckets = {
+        bound[0]: n for (name, *bound), n in before.items() if name.endswith("duration_seconds_bucket")
+    }
+    assert (buckets["0.025"], buckets["0.05"], buckets["5.0"], buckets["+Inf"]) == (0, 3, 3, 4)
+    assert before["runhooks_attempt_duration_seconds_count",] == 4
+    assert before["runhooks_attempt_duration_seconds_sum",] == pytest.approx(10.09)
+    assert before["runhooks_first_attempt_seconds_count",] == 3
+    assert before["runhooks_first_attempt_seconds_sum",] == pytest.approx(1.2, abs=0.01)
+    assert found["runhooks_counts_behind_seconds",] < 60
+
+
+def test_wake_ups_of_requeuers_and_leases_taken_over_are_counted_by_worker(
+    client: Client,
+    organization: Organization,
+    subscribe: Callable[..., Subscription],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscribe()
+    delivery = happen(organization).deliveries.get()
+    before = tally.counts()
+    assert claim(delivery.pk, 1)
+    Delivery.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert claim(delivery.pk, 1)
+    monkeypatch.setattr(worker, "requeue_once", lambda *, thorough: 3)
+
+    worker.RequeueLoop(Presence("worker-1@host", list, 8))._look(lambda: False)
+    worker.RequeueLoop(Presence("worker-1@host", list, 8))._look(lambda: False)
+
+    found = samples(client)
+    assert (
+        found["runhooks_worker_leases_taken_over_total", "worker-1@host"] == before["leases_taken_over"] + 1
+    )
+    assert found["runhooks_worker_requeued_total", "worker-1@host"] == before["requeued"] + 3
