@@ -1,29 +1,36 @@
 """Deliveries: found, read with their body and attempts, replayed and cancelled."""
 
-from typing import Any
+from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import BinaryField, QuerySet
 from django.db.models.functions import Substr
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.timezone import localtime
 
 from delivery import hold, services
-from delivery.admin import shown
+from delivery.admin import shown, story, subjects
 from delivery.admin.bodies import may_see_bodies
 from delivery.admin.export import ExportingAdmin
 from delivery.admin.filters import StateFilter, search_deliveries
+from delivery.admin.standing import is_sending, standing
 from delivery.callbacks import without_ciphertext
 from delivery.models import Delivery
 from delivery.replays import services as replays
+from delivery.states import State
 from subscriptions.admin.base import asking_action
 from subscriptions.admin.filters import CreatedFilter, OrganizationFilter, SubscriptionFilter
 from webhooks_project.errors import Conflict
 
-ATTEMPTS_SHOWN_MAX = 100
 REPLAYS_SHOWN_MAX = 20
+FIND_MAX_CHARACTERS = 200
+REFRESH_SECONDS = 3
 
 
 @admin.register(Delivery)
@@ -54,6 +61,10 @@ class DeliveryAdmin(ExportingAdmin):
         "payload_format": "body__payload_format",
     }
     export_bodies = {"body": "beginning"}
+    class Media:
+        css: ClassVar = {"all": ("delivery/story.css",)}
+        js = ("delivery/story.js",)
+
     change_form_template = "admin/delivery/delivery/change_form.html"
     change_list_template = "admin/delivery/delivery/change_list.html"
     fieldsets = (
@@ -61,16 +72,8 @@ class DeliveryAdmin(ExportingAdmin):
             None,
             {
                 "fields": (
-                    *("id", "state_and_reason", "event", "organization", "subscription", "url", "webhook_id"),
-                    *(
-                        "attempts",
-                        "last_status_code",
-                        "next_attempt_at",
-                        "created_at",
-                        "held_at",
-                        "finished_at",
-                    ),
-                    *("is_test", "replay_of", "replayed_as"),
+                    *("event_and_subject", "organization", "subscription", "url", "created_at"),
+                    *("finished_at", "is_test", "replay_of", "replayed_as"),
                 )
             },
         ),
@@ -79,16 +82,9 @@ class DeliveryAdmin(ExportingAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    *(
-                        "lane",
-                        "callback_settings",
-                        "once",
-                        "claim_number",
-                        "claims_lost",
-                        "lease_until",
-                        "nudged_at",
-                        "nudges",
-                    ),
+                    *("id", "webhook_id", "state", "reason", "attempts", "last_status_code"),
+                    *("next_attempt_at", "held_at", "lane", "callback_settings", "once"),
+                    *("claim_number", "claims_lost", "lease_until", "nudged_at", "nudges"),
                 ),
             },
         ),
@@ -117,26 +113,62 @@ class DeliveryAdmin(ExportingAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         if obj is not None:
-            log = list(obj.attempt_log.order_by("-id")[:ATTEMPTS_SHOWN_MAX])
-            context["may_see_bodies"] = may_see = may_see_bodies(request)
-            context["body"] = shown.body(bytes(obj.body.body)) if may_see else None
-            context["payload_format"] = obj.body.payload_format
-            context["attempts"] = [
-                {
-                    "facts": attempt,
-                    "request_headers": shown.pairs(attempt.request_headers),
-                    "response_headers": shown.pairs(attempt.response_headers),
-                }
-                for attempt in reversed(log)
-            ]
+            context |= self._story(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _story(self, request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+        now, log = timezone.now(), story.attempts_of(delivery)
+        last = story.last_that_counts(log)
+        may_see = may_see_bodies(request)
+        is_open = delivery.finished_at is None and delivery.state != State.HELD
+        context: dict[str, Any] = {
+            "may_see_bodies": may_see,
+            "standing": standing(delivery, last, now=now),
+            "badge": shown.state_badge(delivery.state),
+            "payload_format": delivery.body.payload_format,
+            "moments": story.moments(delivery, log, now=now),
+            # Whoever looks at it meanwhile sees what comes of it.
+            "refresh_seconds": REFRESH_SECONDS if is_open else None,
+        }
+        if may_see:
+            find = request.GET.get("find", "").strip()[:FIND_MAX_CHARACTERS]
+            context |= story.body_context(delivery, last, find)
+        return context
+
+    def get_urls(self) -> list[Any]:
+        body = path(
+            "<uuid:pk>/body/", self.admin_site.admin_view(self.exact_body), name="delivery_delivery_body"
+        )
+        return [body, *super().get_urls()]
+
+    def exact_body(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """The frozen bytes as a file."""
+        if not (self.has_view_permission(request) and may_see_bodies(request)):
+            raise PermissionDenied
+        delivery = Delivery.objects.select_related("body").filter(pk=pk).first()
+        if delivery is None:
+            raise Http404
+        response = HttpResponse(bytes(delivery.body.body), content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="{story.file_name(delivery)}"'
+        return response
+
+    @admin.display(description="event")
+    def event_and_subject(self, delivery: Delivery) -> str:
+        """What happened, when, and to what."""
+        event = delivery.event
+        url = reverse("admin:delivery_event_change", args=[event.pk])
+        moment = date_format(localtime(event.occurred_at), "DATETIME_FORMAT")
+        text = format_html('<a href="{}">{}</a> at {}', url, event.type, moment)
+        if not event.subject:
+            return text
+        page = subjects.page_of(event)
+        about = format_html('<a href="{}">{}</a>', page, event.subject) if page else event.subject
+        return format_html("{}, about {}", text, about)
 
     @admin.display(description="state")
     def state_and_reason(self, delivery: Delivery) -> str:
-        sending = (
-            delivery.finished_at is None and delivery.lease_until and delivery.lease_until > timezone.now()
-        )
-        state = f"{delivery.state}, sending now" if sending else delivery.state
+        is_under_way = is_sending(delivery, timezone.now())
+        state = f"{delivery.state}, sending now" if is_under_way else delivery.state
         return f"{state} ({delivery.reason})" if delivery.reason else state
 
     @admin.display(description="event type")

@@ -61,8 +61,8 @@ def test_the_page_shows_body_and_answers_as_text(
     attempt(delivery)
     text = page(admin_client, delivery)
     assert hostile not in text
-    # In the body, an answer's header and its body.
-    assert text.count("&lt;script&gt;alert(1)") == 3
+    # In the body, as a command, in an answer's header and its body.
+    assert text.count("&lt;script&gt;alert(1)") == 4
     assert "&quot;event_type&quot;: &quot;order.paid&quot;" in text
     assert "waiting" in text
     assert "http_status" in text
