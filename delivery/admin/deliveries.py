@@ -1,6 +1,6 @@
 """Deliveries: found, read with their body and attempts, replayed and cancelled."""
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
@@ -18,14 +18,19 @@ from delivery import hold, services
 from delivery.admin import shown, story, subjects
 from delivery.admin.bodies import may_see_bodies
 from delivery.admin.export import ExportingAdmin
-from delivery.admin.filters import StateFilter, search_deliveries
+from delivery.admin.filters import DeliveryTypeFilter, LastStatusFilter, StateFilter, search_deliveries
 from delivery.admin.standing import is_sending, standing
 from delivery.callbacks import without_ciphertext
 from delivery.models import Delivery
 from delivery.replays import services as replays
 from delivery.states import State
 from subscriptions.admin.base import asking_action
-from subscriptions.admin.filters import CreatedFilter, OrganizationFilter, SubscriptionFilter
+from subscriptions.admin.filters import (
+    CreatedFilter,
+    OrganizationFilter,
+    SubscriptionFilter,
+    TimeRangeFilter,
+)
 from webhooks_project.errors import Conflict
 
 REPLAYS_SHOWN_MAX = 20
@@ -36,14 +41,19 @@ REFRESH_SECONDS = 3
 @admin.register(Delivery)
 class DeliveryAdmin(ExportingAdmin):
     list_display = (
-        *("id", "state_and_reason", "event_type", "organization", "url", "attempts", "last_status_code"),
-        *("next_attempt_at", "created_at"),
+        *("short_id", "shown_state", "event_type", "receiver", "attempts", "last_answer"),
+        *("next_attempt", "created"),
     )
+    # Actions tell of their organizations.
     list_select_related = ("event", "organization")
-    list_filter = (StateFilter, CreatedFilter, "lane", "is_test", OrganizationFilter, SubscriptionFilter)
+    list_filter = (
+        *(StateFilter, LastStatusFilter, CreatedFilter, TimeRangeFilter, SubscriptionFilter),
+        *(OrganizationFilter, DeliveryTypeFilter, "lane", "is_test"),
+    )
     search_fields = ("id",)
     search_help_text = (
-        "Exact id of a delivery, event, run or subscription, a webhook-id, or the beginning of the URL."
+        "Exact id of a delivery, event, run or subscription, a webhook-id, the last answer’s code (503), "
+        "or the beginning of the URL."
     )
     ordering = ("-id",)
     actions = ("replay", "cancel", "recover")
@@ -61,10 +71,6 @@ class DeliveryAdmin(ExportingAdmin):
         "payload_format": "body__payload_format",
     }
     export_bodies = {"body": "beginning"}
-    class Media:
-        css: ClassVar = {"all": ("delivery/story.css",)}
-        js = ("delivery/story.js",)
-
     change_form_template = "admin/delivery/delivery/change_form.html"
     change_list_template = "admin/delivery/delivery/change_list.html"
     fieldsets = (
@@ -165,11 +171,32 @@ class DeliveryAdmin(ExportingAdmin):
         about = format_html('<a href="{}">{}</a>', page, event.subject) if page else event.subject
         return format_html("{}, about {}", text, about)
 
+    @admin.display(description="id")
+    def short_id(self, delivery: Delivery) -> str:
+        return shown.short_id(delivery.pk)
+
     @admin.display(description="state")
-    def state_and_reason(self, delivery: Delivery) -> str:
-        is_under_way = is_sending(delivery, timezone.now())
-        state = f"{delivery.state}, sending now" if is_under_way else delivery.state
-        return f"{state} ({delivery.reason})" if delivery.reason else state
+    def shown_state(self, delivery: Delivery) -> str:
+        if is_sending(delivery, timezone.now()):
+            return shown.badge(f"{delivery.state}, sending", "busy")
+        badge = shown.state_badge(delivery.state)
+        return format_html("{} {}", badge, delivery.reason) if delivery.reason else badge
+
+    @admin.display(description="receiver")
+    def receiver(self, delivery: Delivery) -> str:
+        return shown.host(delivery.url)
+
+    @admin.display(description="last answer", empty_value="-")
+    def last_answer(self, delivery: Delivery) -> int | None:
+        return delivery.last_status_code
+
+    @admin.display(description="next attempt")
+    def next_attempt(self, delivery: Delivery) -> str:
+        return shown.moment(delivery.next_attempt_at)
+
+    @admin.display(description="created")
+    def created(self, delivery: Delivery) -> str:
+        return shown.moment(delivery.created_at)
 
     @admin.display(description="event type")
     def event_type(self, delivery: Delivery) -> str:

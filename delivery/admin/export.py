@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.conf import settings
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -19,6 +19,7 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 
 from delivery.admin.bodies import BodiesAdmin, may_see_bodies
+from delivery.admin.bounded_list import BoundedChangeList, BoundedListAdmin
 from subscriptions import audit
 from subscriptions.masks import shown_url
 
@@ -29,7 +30,7 @@ _FORMULA = re.compile(r"""(^|[,;|"'\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r\
 Row = dict[str, Any]
 
 
-class ExportingAdmin(BodiesAdmin):
+class ExportingAdmin(BoundedListAdmin, BodiesAdmin):
     """Two pages beside the list, which stream what its filters find, newest first."""
 
     #: name in the file -> lookup; those of `export_bodies` only for who may see bodies
@@ -66,7 +67,7 @@ class ExportingAdmin(BodiesAdmin):
         if not (self.has_view_permission(request) and request.user.has_perm(self.export_permission)):
             raise PermissionDenied
         try:
-            found = self.get_changelist_instance(request).queryset
+            found = cast(BoundedChangeList, self.get_changelist_instance(request)).everything
         except IncorrectLookupParameters:
             return redirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
         columns = self.export_columns | (self.export_bodies if may_see_bodies(request) else {})

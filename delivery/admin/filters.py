@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from delivery.models import Delivery, Event
 from delivery.states import ENDED, ErrorClass, State
-from subscriptions.admin.filters import InputFilter, url_beginning, whole_number
+from subscriptions.admin.filters import InputFilter, OrganizationFilter, url_beginning, whole_number
 from subscriptions.ids import first_uuid7
 
 # Of one run or event id; a run has two events per step.
@@ -19,6 +19,10 @@ EVENTS_FOUND_MAX = 1_000
 class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "state"
+
+    @property
+    def is_scanned(self) -> bool:
+        return self.value() in ENDED
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         return [(state.value, state.value) for state in State]
@@ -35,6 +39,10 @@ class ErrorFilter(admin.SimpleListFilter):
     title = "error"
     parameter_name = "error_class"
 
+    @property
+    def is_scanned(self) -> bool:
+        return bool(self.value())
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         return [(name.value, name.value) for name in ErrorClass]
 
@@ -44,9 +52,16 @@ class ErrorFilter(admin.SimpleListFilter):
 
 
 class StatusFilter(admin.SimpleListFilter):
+    """By the class of an attempt's answer."""
+
     title = "answer"
     parameter_name = "answer"
+    column = "status_code"
     NONE = "none"
+
+    @property
+    def is_scanned(self) -> bool:
+        return bool(self.value())
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         return [*((str(n), f"{n}xx") for n in range(1, 6)), (self.NONE, "no answer")]
@@ -54,19 +69,45 @@ class StatusFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
         if value == self.NONE:
-            return queryset.filter(status_code=None)
+            return queryset.filter(**{self.column: None})
         if value not in {"1", "2", "3", "4", "5"}:
             return queryset
-        return queryset.filter(status_code__gte=int(value) * 100, status_code__lt=(int(value) + 1) * 100)
+        first = int(value) * 100
+        return queryset.filter(**{f"{self.column}__gte": first, f"{self.column}__lt": first + 100})
+
+
+class LastStatusFilter(StatusFilter):
+    """By the class of a delivery's last answer."""
+
+    title = "last answer"
+    column = "last_status_code"
 
 
 class EventTypeFilter(InputFilter):
     title = "event type (exact)"
     parameter_name = "type"
+    column = "type"
+
+    @property
+    def is_scanned(self) -> bool:
+        return bool(self.typed())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         typed = self.typed()
-        return queryset.filter(type=typed) if typed else queryset
+        return queryset.filter(**{self.column: typed}) if typed else queryset
+
+
+class DeliveryTypeFilter(EventTypeFilter):
+    column = "event__type"
+
+
+class AttemptTypeFilter(EventTypeFilter):
+    column = "event_type"
+
+    @property
+    def is_scanned(self) -> bool:
+        # With an organization it has an index.
+        return bool(self.typed()) and not self.request.GET.get(OrganizationFilter.parameter_name)
 
 
 def uuid_or_none(text: str) -> UUID | None:
@@ -94,8 +135,20 @@ def replays_under(webhook_id: str) -> Q:
     return Q(webhook_id=webhook_id, id__gte=first, id__lte=last)
 
 
+def status_code_or_none(term: str) -> int | None:
+    """The answer code that somebody typed."""
+    return int(term) if len(term) == 3 and term.isascii() and term.isdigit() and term[0] in "12345" else None
+
+
+def is_scanned_for(term: str) -> bool:
+    """Has what is searched for no index?"""
+    return term.startswith(("http://", "https://")) or status_code_or_none(term) is not None
+
+
 def search_deliveries(queryset: QuerySet[Delivery], term: str) -> QuerySet[Delivery]:
-    """By delivery, event, `webhook-id`, run or subscription id, or the beginning of the URL."""
+    """By any id (delivery, event, `webhook-id`, run, subscription), last answer, or the URL's beginning."""
+    if (code := status_code_or_none(term)) is not None:
+        return queryset.filter(last_status_code=code)
     if term.startswith(("http://", "https://")):
         return queryset.filter(url__startswith=url_beginning(term))
     found = Q(event_id__in=events_of(term)) | replays_under(term)

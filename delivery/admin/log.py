@@ -6,15 +6,17 @@ from django.contrib import admin
 from django.db.models import F, Func, IntegerField, Q, QuerySet
 from django.http import HttpRequest
 
-from delivery.admin import shown
+from delivery.admin import shown, story
 from delivery.admin.bodies import BodiesAdmin
 from delivery.admin.export import ExportingAdmin
 from delivery.admin.filters import (
+    AttemptTypeFilter,
     ErrorFilter,
     EventTypeFilter,
     StatusFilter,
     events_of,
     search_deliveries,
+    status_code_or_none,
     uuid_or_none,
 )
 from delivery.fan_out import chunks as fan_out
@@ -24,6 +26,7 @@ from subscriptions.admin.filters import (
     CreatedFilter,
     OrganizationFilter,
     SubscriptionFilter,
+    TimeRangeFilter,
     url_beginning,
     whole_number,
 )
@@ -102,18 +105,15 @@ class EventBodyAdmin(BodiesAdmin):
 
 @admin.register(Attempt)
 class AttemptAdmin(ExportingAdmin):
-    list_display = (
-        *("id", "number", "success", "status_code", "error_class", "event_type", "organization", "url"),
-        *("duration_ms", "created_at"),
-    )
-    list_select_related = ("organization",)
+    list_display = ("short_id", "outcome", "number", "event_type", "receiver", "milliseconds", "created")
     list_filter = (
-        *("success", StatusFilter, ErrorFilter, CreatedFilter, "is_test"),
-        *(OrganizationFilter, SubscriptionFilter),
+        *("success", StatusFilter, ErrorFilter, CreatedFilter, TimeRangeFilter, SubscriptionFilter),
+        *(OrganizationFilter, AttemptTypeFilter, "is_test"),
     )
     search_fields = ("id",)
     search_help_text = (
-        "Exact id of an attempt, delivery, event, run or subscription, or the beginning of the URL."
+        "Exact id of an attempt, delivery, event, run or subscription, the answer’s code (503), "
+        "or the beginning of the URL."
     )
     ordering = ("-id",)
     fields = (
@@ -152,12 +152,34 @@ class AttemptAdmin(ExportingAdmin):
             return queryset, False
         if term.startswith(("http://", "https://")):
             return queryset.filter(url__startswith=url_beginning(term)), False
+        if (code := status_code_or_none(term)) is not None:
+            return queryset.filter(status_code=code), False
         if (number := whole_number(term)) is not None:
             return queryset.filter(subscription_id=number), False
         # The log itself has no index by event: its deliveries have.
         found = search_deliveries(Delivery.objects.all(), term).order_by("-id")
         ids = list(found.values_list("id", flat=True)[:DELIVERIES_FOUND_MAX])
         return queryset.filter(Q(delivery_id__in=ids) | Q(id=uuid_or_none(term))), False
+
+    @admin.display(description="id")
+    def short_id(self, attempt: Attempt) -> str:
+        return shown.short_id(attempt.pk)
+
+    @admin.display(description="outcome")
+    def outcome(self, attempt: Attempt) -> str:
+        return shown.badge(*story.outcome_of(attempt))
+
+    @admin.display(description="receiver")
+    def receiver(self, attempt: Attempt) -> str:
+        return shown.host(attempt.url)
+
+    @admin.display(description="ms")
+    def milliseconds(self, attempt: Attempt) -> str:
+        return "-" if attempt.duration_ms is None else f"{attempt.duration_ms:.1f}"
+
+    @admin.display(description="created")
+    def created(self, attempt: Attempt) -> str:
+        return shown.moment(attempt.created_at)
 
     @admin.display(description="request headers")
     def sent_headers(self, attempt: Attempt) -> str:

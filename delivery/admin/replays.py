@@ -21,7 +21,7 @@ from delivery.replays.model import ReplayState
 from delivery.replays.plan import NewReplay, forecast
 from delivery.states import ENDED
 from subscriptions.admin.base import ReadOnlyAdmin, asking_action
-from subscriptions.admin.filters import OrganizationFilter
+from subscriptions.admin.filters import CreatedFilter, OrganizationFilter, moment_or_none
 from subscriptions.models import Organization
 from webhooks_project.errors import DomainError, InvalidInput
 
@@ -29,7 +29,7 @@ TEMPLATE = "admin/delivery/replay/start.html"
 START = "delivery.start_replay"
 COUNT_MAX_SECONDS = 10.0
 # Filters of the list of deliveries that a replay has, too; with any other the page cannot begin.
-FROM_LIST = {"organization", "subscription", "state", "created"}
+FROM_LIST = {"organization", "subscription", "state", "created", "answer", "type", "since", "until"}
 
 
 class ReplayForm(forms.Form):
@@ -166,8 +166,16 @@ class ReplayAdmin(ReadOnlyAdmin):
 
 def from_list(request: HttpRequest) -> dict[str, Any]:
     """What the query of the list of deliveries means here."""
-    given = {name: request.GET[name] for name in ("organization", "subscription") if request.GET.get(name)}
-    hours = request.GET.get("created", "")
-    since = timezone.now() - timedelta(hours=int(hours)) if hours in {"1", "24", "168", "720"} else None
-    states = [request.GET["state"]] if request.GET.get("state") in ENDED else []
-    return given | {"since": since and since.replace(microsecond=0), "states": states}
+    asked = {name: request.GET[name] for name in FROM_LIST if request.GET.get(name)}
+    given: dict[str, Any] = {name: asked[name] for name in ("organization", "subscription") if name in asked}
+    hours = asked.get("created")
+    since = timezone.now() - timedelta(hours=int(hours)) if hours in dict(CreatedFilter.HOURS) else None
+    typed = {name: moment_or_none(asked.get(name, "")) for name in ("since", "until")}
+    answer = asked.get("answer", "")
+    return given | {
+        "since": typed["since"] or (since and since.replace(microsecond=0)),
+        "until": typed["until"],
+        "states": [asked["state"]] if asked.get("state") in ENDED else [],
+        "answers": [found for found in ANSWERS if answer and found.startswith(answer)],
+        "event_types": asked.get("type", ""),
+    }

@@ -3,9 +3,12 @@
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.timezone import localtime
 
 from delivery.states import State
 
@@ -105,7 +108,8 @@ def span(seconds: float) -> str:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
-    left, parts = round(seconds), []
+    left = round(seconds)
+    parts: list[str] = []
     for name, size in (*_UNITS, ("s", 1)):
         count, left = divmod(left, size)
         if count or parts:
@@ -113,3 +117,26 @@ def span(seconds: float) -> str:
         if len(parts) == 2:
             break
     return " ".join(filter(None, parts))
+
+
+def short_id(key: UUID) -> str:
+    """Its end, which is random: enough to tell rows apart. The whole one is where it points to."""
+    text = str(key)
+    return format_html('<span title="{}">…{}</span>', text, text[-8:])
+
+
+def host(url: str) -> str:
+    """Where a URL leads, as short as a column is; nothing is judged here."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+
+
+def moment(at: datetime | None) -> str:
+    return "-" if at is None else f"{localtime(at):%Y-%m-%d %H:%M:%S}"
+
+
+def narrow_moment(at: datetime | None) -> str:
+    """For a column: the day and the time may be below each other, but each stays whole."""
+    if at is None:
+        return "-"
+    parts = moment(at).split(" ")
+    return format_html_join(" ", '<span class="moment-of-list">{}</span>', ((part,) for part in parts))

@@ -18,7 +18,8 @@ def declared_lookups(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest)
 def _parameters(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, declared: Any) -> Any:
     """Asked of the filter itself, made as Django's list makes it."""
     if isinstance(declared, type):
-        return [declared.parameter_name]  # type: ignore[attr-defined]
+        several = getattr(declared, "parameter_names", None)
+        return several or [declared.parameter_name]  # type: ignore[attr-defined]
     path, make = declared if isinstance(declared, tuple) else (declared, admin.FieldListFilter.create)
     field = get_fields_from_path(model_admin.model, path)[-1]
     return make(field, request, {}, model_admin.model, model_admin, field_path=path).expected_parameters()
