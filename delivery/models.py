@@ -106,6 +106,16 @@ class Delivery(models.Model):
     replay_of = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="replays", db_index=False
     )
+    replay = models.ForeignKey(
+        Replay,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="copies",
+        db_index=False,
+        db_constraint=False,
+        help_text="The replay of many that made it.",
+    )
     is_test = models.BooleanField(default=False)
     lane = models.CharField(max_length=16, choices=choices(Lane), default=Lane.FIRST)
     state = models.CharField(max_length=16, choices=DELIVERY_STATES, default=State.PENDING)
@@ -168,6 +178,14 @@ class Delivery(models.Model):
             ),
             # For each delivery that is deleted PostgreSQL looks for its replays. Only replays are in it.
             models.Index(fields=["replay_of"], name="delivery_replays", condition=Q(replay_of__isnull=False)),
+            # delivery/replays/progress.py: what became of a replay's copies. Only they are in it.
+            models.Index(
+                F("replay"),
+                F("state"),
+                F("id").desc(),
+                name="delivery_of_replay",
+                condition=Q(replay__isnull=False),
+            ),
             # delivery/selectors.py deliveries(): an organization's list, newest first.
             models.Index(F("organization"), F("id").desc(), name="delivery_listed"),
             # The same for one subscription, in the admin and for replays.

@@ -18,7 +18,13 @@ from delivery import hold, services
 from delivery.admin import shown, story, subjects
 from delivery.admin.bodies import may_see_bodies
 from delivery.admin.export import ExportingAdmin
-from delivery.admin.filters import DeliveryTypeFilter, LastStatusFilter, StateFilter, search_deliveries
+from delivery.admin.filters import (
+    DeliveryTypeFilter,
+    LastStatusFilter,
+    OfReplayFilter,
+    StateFilter,
+    search_deliveries,
+)
 from delivery.admin.standing import is_sending, standing
 from delivery.callbacks import without_ciphertext
 from delivery.models import Delivery
@@ -48,7 +54,7 @@ class DeliveryAdmin(ExportingAdmin):
     list_select_related = ("event", "organization")
     list_filter = (
         *(StateFilter, LastStatusFilter, CreatedFilter, TimeRangeFilter, SubscriptionFilter),
-        *(OrganizationFilter, DeliveryTypeFilter, "lane", "is_test"),
+        *(OrganizationFilter, DeliveryTypeFilter, OfReplayFilter, "lane", "is_test"),
     )
     search_fields = ("id",)
     search_help_text = (
@@ -79,7 +85,7 @@ class DeliveryAdmin(ExportingAdmin):
             {
                 "fields": (
                     *("event_and_subject", "organization", "subscription", "url", "created_at"),
-                    *("finished_at", "is_test", "replay_of", "replayed_as"),
+                    *("finished_at", "is_test", "replay_of", "replay", "replayed_as"),
                 )
             },
         ),
@@ -158,6 +164,11 @@ class DeliveryAdmin(ExportingAdmin):
         response["Content-Disposition"] = f'attachment; filename="{story.file_name(delivery)}"'
         return response
 
+    def actions_of_page(self, obj: Delivery) -> tuple[str, ...]:
+        if obj.finished_at is not None:
+            return ("replay",)
+        return ("recover", "cancel") if obj.state == State.HELD else ("cancel",)
+
     @admin.display(description="event")
     def event_and_subject(self, delivery: Delivery) -> str:
         """What happened, when, and to what."""
@@ -180,7 +191,9 @@ class DeliveryAdmin(ExportingAdmin):
         if is_sending(delivery, timezone.now()):
             return shown.badge(f"{delivery.state}, sending", "busy")
         badge = shown.state_badge(delivery.state)
-        return format_html("{} {}", badge, delivery.reason) if delivery.reason else badge
+        if not delivery.reason:
+            return badge
+        return format_html('{}<span class="reason">{}</span>', badge, delivery.reason.replace("_", " "))
 
     @admin.display(description="receiver")
     def receiver(self, delivery: Delivery) -> str:
@@ -192,11 +205,11 @@ class DeliveryAdmin(ExportingAdmin):
 
     @admin.display(description="next attempt")
     def next_attempt(self, delivery: Delivery) -> str:
-        return shown.moment(delivery.next_attempt_at)
+        return shown.narrow_moment(delivery.next_attempt_at)
 
     @admin.display(description="created")
     def created(self, delivery: Delivery) -> str:
-        return shown.moment(delivery.created_at)
+        return shown.narrow_moment(delivery.created_at)
 
     @admin.display(description="event type")
     def event_type(self, delivery: Delivery) -> str:

@@ -22,7 +22,8 @@ class StateFilter(admin.SimpleListFilter):
 
     @property
     def is_scanned(self) -> bool:
-        return self.value() in ENDED
+        # Of a replay it has an index.
+        return self.value() in ENDED and not self.request.GET.get(OfReplayFilter.parameter_name)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         return [(state.value, state.value) for state in State]
@@ -108,6 +109,18 @@ class AttemptTypeFilter(EventTypeFilter):
     def is_scanned(self) -> bool:
         # With an organization it has an index.
         return bool(self.typed()) and not self.request.GET.get(OrganizationFilter.parameter_name)
+
+
+class OfReplayFilter(InputFilter):
+    title = "replay (its id)"
+    parameter_name = "replay"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        typed = self.typed()
+        if not typed:
+            return queryset
+        key = uuid_or_none(typed)
+        return queryset.none() if key is None else queryset.filter(replay=key)
 
 
 def uuid_or_none(text: str) -> UUID | None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -13,12 +14,14 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
+from delivery.admin import shown
 from delivery.admin.filters import uuid_or_none
 from delivery.models import Replay
 from delivery.replays import services as replays
 from delivery.replays.filter import ANSWERS, ReplayFilter
 from delivery.replays.model import ReplayState
-from delivery.replays.plan import NewReplay, forecast
+from delivery.replays.plan import Forecast, NewReplay, forecast
+from delivery.replays.progress import COUNTED_MAX, progress
 from delivery.states import ENDED
 from subscriptions.admin.base import ReadOnlyAdmin, asking_action
 from subscriptions.admin.filters import CreatedFilter, OrganizationFilter, moment_or_none
@@ -28,6 +31,13 @@ from webhooks_project.errors import DomainError, InvalidInput
 TEMPLATE = "admin/delivery/replay/start.html"
 START = "delivery.start_replay"
 COUNT_MAX_SECONDS = 10.0
+REFRESH_SECONDS = 2
+TONES = {
+    ReplayState.RUNNING: "busy",
+    ReplayState.PAUSED: "held",
+    ReplayState.CANCELLED: "quiet",
+    ReplayState.DONE: "good",
+}
 # Filters of the list of deliveries that a replay has, too; with any other the page cannot begin.
 FROM_LIST = {"organization", "subscription", "state", "created", "answer", "type", "since", "until"}
 
@@ -88,7 +98,7 @@ class ReplayForm(forms.Form):
 
 @admin.register(Replay)
 class ReplayAdmin(ReadOnlyAdmin):
-    list_display = ("id", "state", "organization", "progress", "replayed", "rate_per_second", "created_at")
+    list_display = ("id", "state", "organization", "looked_at", "replayed", "rate_per_second", "created_at")
     list_select_related = ("organization",)
     list_filter = ("state", OrganizationFilter)
     search_fields = ("id",)
@@ -97,9 +107,15 @@ class ReplayAdmin(ReadOnlyAdmin):
     actions = ("pause", "resume", "cancel")
     page_actions: ClassVar[tuple[str, ...]] = actions
     change_list_template = "admin/delivery/replay/change_list.html"
+    change_form_template = "admin/delivery/replay/change_form.html"
+
+    class Media:
+        css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("delivery/story.css",)}
+        js = ("delivery/story.js",)
+
     fields = (
         *("id", "state", "organization", "replay_key", "filter", "include_delivered", "new_ids", "limit"),
-        *("rate_per_second", "progress", "matched", "examined", "replayed", "skipped", "cursor"),
+        *("rate_per_second", "matched", "examined", "replayed", "cursor"),
         *("created_at", "updated_at", "next_chunk_at", "finished_at"),
     )
 
@@ -114,8 +130,36 @@ class ReplayAdmin(ReadOnlyAdmin):
         found = Q(replay_key=term) | Q(pk=uuid_or_none(term))
         return (queryset.filter(found) if term else queryset), False
 
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            found = progress(obj, now=timezone.now())
+            context |= {
+                "progress": found,
+                "badge": shown.badge(obj.state, TONES[ReplayState(obj.state)]),
+                "left": found.left and shown.span(found.left.total_seconds()),
+                "states": [
+                    (shown.state_badge(state), state, f"{count:,}{'+' if count == COUNTED_MAX else ''}")
+                    for state, count in found.by_state.items()
+                ],
+                "skipped": sorted(obj.skipped.items()),
+                "refresh_seconds": REFRESH_SECONDS if found.is_at_work else None,
+            }
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def actions_of_page(self, replay: Replay) -> tuple[str, ...]:
+        fitting = {ReplayState.RUNNING: ("pause", "cancel"), ReplayState.PAUSED: ("resume", "cancel")}
+        return fitting.get(ReplayState(replay.state), ())
+
     @admin.display(description="progress")
-    def progress(self, replay: Replay) -> str:
+    def looked_at(self, replay: Replay) -> str:
         if replay.matched is None:
             return f"{replay.examined:,}"
         return f"{replay.examined:,} of {replay.matched:,}"
@@ -139,7 +183,7 @@ class ReplayAdmin(ReadOnlyAdmin):
         form = (
             ReplayForm(request.POST) if request.method == "POST" else ReplayForm(initial=from_list(request))
         )
-        found = None
+        found = asked = None
         if request.method == "POST" and form.is_valid():
             try:
                 asked = form.asked()
@@ -154,6 +198,7 @@ class ReplayAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "form": form,
             "found": found,
+            **(estimate(found, asked) if found and asked else {}),
             "unknown": sorted(set(request.GET) - FROM_LIST - {"o", "p", "e"}),
         }
         return TemplateResponse(request, TEMPLATE, context)
@@ -162,6 +207,12 @@ class ReplayAdmin(ReadOnlyAdmin):
         made, _ = replays.replay_create(asked, count_seconds=COUNT_MAX_SECONDS)
         messages.success(request, f"The replay {made.pk} is {ReplayState(made.state).value}.")
         return redirect(reverse("admin:delivery_replay_change", args=[made.pk]))
+
+
+def estimate(found: Forecast, asked: NewReplay) -> dict[str, Any]:
+    """How long it takes at least: its rate is a limit."""
+    rate = asked.rate_per_second or settings.REPLAY_RATE_DEFAULT_PER_SECOND
+    return {"rate": rate, "takes": shown.span(found.replayable / rate)}
 
 
 def from_list(request: HttpRequest) -> dict[str, Any]:

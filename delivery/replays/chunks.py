@@ -39,12 +39,12 @@ LARGEST_INT4 = 2**31 - 1
 COPY = """
 INSERT INTO delivery_delivery (
     id, organization_id, event_id, body_id, subscription_id, callback, url, webhook_id, replay_of_id,
-    is_test, once, lane, state, reason, attempts, claim_number, nudges
+    replay_id, is_test, once, lane, state, reason, attempts, claim_number, nudges
 )
 SELECT uuidv7(), d.organization_id, d.event_id, d.body_id, d.subscription_id, d.callback,
        coalesce(s.url, d.url),
        CASE WHEN %(new_ids)s THEN %(prefix)s || replace(uuidv7()::text, '-', '') ELSE d.webhook_id END,
-       d.id, d.is_test, d.once, 'replay', 'pending', '', 0, 0, 0
+       d.id, %(replay_id)s::uuid, d.is_test, d.once, 'replay', 'pending', '', 0, 0, 0
 FROM unnest(%(originals)s::uuid[]) WITH ORDINALITY AS o (id, place)
 JOIN delivery_delivery d ON d.id = o.id
 LEFT JOIN subscriptions_subscription s ON s.id = d.subscription_id
@@ -77,7 +77,7 @@ def advance(replay_id: UUID) -> bool:
         return False
     one_at_a_time(replay.organization_id)
     chunk = _chunk(replay)
-    insert_copies(chunk.chosen, new_ids=replay.new_ids)
+    insert_copies(chunk.chosen, new_ids=replay.new_ids, replay_id=replay.pk)
     _note(replay, chunk)
     return True
 
@@ -152,12 +152,16 @@ def _note(replay: Replay, chunk: Chunk) -> None:
     )
 
 
-def insert_copies(originals: Sequence[UUID], *, new_ids: bool) -> list[UUID]:
-    """New deliveries of the same bytes, each pointing at its original; their ids, in the same order."""
+def insert_copies(originals: Sequence[UUID], *, new_ids: bool, replay_id: UUID | None = None) -> list[UUID]:
+    """New deliveries of the same bytes, each pointing at its original; their ids, in the same order.
+
+    `replay_id`: the replay of many that makes them.
+    """
     if not originals:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(COPY, {"originals": list(originals), "new_ids": new_ids, "prefix": EVENT_ID_PREFIX})
+        how: dict[str, Any] = {"new_ids": new_ids, "prefix": EVENT_ID_PREFIX, "replay_id": replay_id}
+        cursor.execute(COPY, how | {"originals": list(originals)})
         copies = [id_ for (id_,) in cursor.fetchall()]
     publish_after_commit([WakeUp(id_, 1, Lane.REPLAY) for id_ in copies])
     return copies

@@ -229,9 +229,15 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         allowed = self.get_actions(request)
         context["page_actions"] = [
-            (name, action[2]) for name in self.page_actions if obj and (action := allowed.get(name))
+            (name, action[2])
+            for name in (self.actions_of_page(obj) if obj else ())
+            if (action := allowed.get(name))
         ]
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def actions_of_page(self, obj: Any) -> tuple[str, ...]:
+        """Those of `page_actions` that make sense as the object stands."""
+        return self.page_actions
 
 
 def may_see_secrets(request: HttpRequest) -> bool:

@@ -20,7 +20,7 @@ __all__ = ["a_run"]
 ANSWERED = {
     "auth.user": "groups__id__exact groups__isnull is_active is_staff is_superuser",
     "delivery.attempt": "=error_class is_test =organization =subscription success",
-    "delivery.delivery": "is_test lane =organization =state =subscription",
+    "delivery.delivery": "is_test lane =organization =replay =state =subscription",
     "delivery.event": "is_test =organization =type",
     "delivery.eventbody": "payload_format",
     "delivery.replay": "=organization state",

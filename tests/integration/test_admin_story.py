@@ -190,6 +190,18 @@ def test_who_may_not_see_bodies_gets_neither_body_nor_command(delivery: Delivery
     assert "you lack the permission to see bodies" in text
 
 
+def test_it_offers_what_can_be_done_as_it_stands(admin_client: Client, delivery: Delivery) -> None:
+    def offered() -> set[str]:
+        return set(re.findall(r'name="action" value="(\w+)"', page(admin_client, delivery)))
+
+    waiting = offered()
+    Delivery.objects.update(state=State.HELD, reason="worker_lost")
+    held = offered()
+    end(delivery, State.EXHAUSTED)
+
+    assert (waiting, held, offered()) == ({"cancel"}, {"cancel", "recover"}, {"replay"})
+
+
 def test_the_page_looks_again_while_something_may_change(admin_client: Client, delivery: Delivery) -> None:
     waiting = page(admin_client, delivery)
     end(delivery, State.DELIVERED)
