@@ -185,6 +185,7 @@ def judge(prepared: Prepared, result: Answer | NoAnswer, short_waits: ShortWaits
         response_body=answered.body if answered else None,
         duration_ms=result.duration_ms,
         staff_detail=result.staff_detail if isinstance(result, NoAnswer) else "",
+        phases=result.phases,
     )
 
 
@@ -223,13 +224,18 @@ def log_attempt(outcome: Outcome, taken: bool) -> None:
     claimed = outcome.claimed
     logger.info(
         "attempt delivery=%s event=%s type=%s organization=%d subscription=%s attempt=%d state=%s reason=%s "
-        "status=%s error=%s ms=%s bytes=%d retry_in=%s recorded=%s",
+        "answer=%s status=%s error=%s ms=%s phases_ms=%s bytes=%d retry_in=%s recorded=%s",
         *(claimed.id, claimed.event_id, claimed.event_type, claimed.organization_id),
-        *(claimed.subscription_id, claimed.attempt, outcome.state, outcome.reason, outcome.status_code),
-        *(outcome.error_class or None, outcome.duration_ms and round(outcome.duration_ms, 1)),
+        *(claimed.subscription_id, claimed.attempt, outcome.state, outcome.reason),
+        *(_answer_class(outcome.status_code), outcome.status_code, outcome.error_class or None),
+        *(outcome.duration_ms and round(outcome.duration_ms, 1), outcome.phases),
         len(claimed.body),
         *(outcome.delay_seconds and round(outcome.delay_seconds, 1), taken),
     )
+
+
+def _answer_class(status_code: int | None) -> str:
+    return "none" if status_code is None else f"{status_code // 100}xx"
 
 
 def _header(headers: dict[str, str], wanted: str) -> str | None:

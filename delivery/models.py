@@ -1,10 +1,12 @@
 """Events, their frozen bodies, deliveries and attempts. Keys are time-ordered (UUID version 7)."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from delivery.fan_out.model import FanOut as FanOut  # a model of this app, too
+from delivery.phases import Phases
 from delivery.replays.model import Replay as Replay  # a model of this app, too
 from delivery.seen import Canary as Canary  # models of this app, too
 from delivery.seen import Worker as Worker
@@ -232,6 +234,14 @@ class Attempt(models.Model):
         blank=True,
         help_text="From the look-up of the name to the end of the answer; none where nothing was sent.",
     )
+    # 40 bytes of a row; `measured` says what they mean.
+    phases = ArrayField(
+        models.IntegerField(null=True),
+        size=5,
+        null=True,
+        blank=True,
+        help_text="Microseconds of look-up, connecting, TLS, waiting and reading.",
+    )
     is_test = models.BooleanField(default=False)
     late = models.BooleanField(default=False, help_text="Its lease had passed on; the delivery ignored it.")
     next_retry_at = models.DateTimeField(null=True)
@@ -257,6 +267,11 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.delivery_id}"
+
+    @property
+    def measured(self) -> Phases | None:
+        """Where its time went; None where nothing was sent, or it is from before this was measured."""
+        return None if self.phases is None else Phases(*self.phases)
 
 
 class SlowReceiver(models.Model):

@@ -18,6 +18,7 @@ from django.db import connection
 from delivery.claim import Claimed
 from delivery.database import DATABASE_AWAY
 from delivery.models import STAFF_DETAIL_MAX_CHARACTERS
+from delivery.phases import Phases
 from delivery.states import ENDED, Lane, State
 from webhooks_project.arrays import array
 from webhooks_project.statements import Statement
@@ -33,7 +34,7 @@ TYPES = {
     **dict.fromkeys("id delivery_id".split(), "uuid"),
     **dict.fromkeys("organization_id subscription_id".split(), "bigint"),
     **dict.fromkeys("event_id event_type url state reason error_class error_message".split(), "text"),
-    **dict.fromkeys("request_headers response_headers response_body staff_detail".split(), "text"),
+    **dict.fromkeys("request_headers response_headers response_body staff_detail phases".split(), "text"),
     **dict.fromkeys("claim_number attempt status_code".split(), "int"),
     **dict.fromkeys("is_test ended in_celery accepted".split(), "bool"),
     **dict.fromkeys("delay duration_ms".split(), "float8"),
@@ -45,11 +46,11 @@ ATTEMPTS = """
 INSERT INTO delivery_attempt (
     id, organization_id, delivery_id, subscription_id, event_id, event_type, url, number, success,
     status_code, error_class, error_message, request_headers, response_headers, response_body,
-    staff_detail, duration_ms, is_test, late, next_retry_at
+    staff_detail, duration_ms, phases, is_test, late, next_retry_at
 )
 SELECT id, organization_id, delivery_id, subscription_id, event_id, event_type, url, attempt, accepted,
        status_code, error_class, error_message, request_headers::jsonb, response_headers::jsonb,
-       response_body, staff_detail, duration_ms, is_test, {late}, {next_retry_at}
+       response_body, staff_detail, duration_ms, phases::int[], is_test, {late}, {next_retry_at}
 FROM {source}
 ON CONFLICT (id) DO NOTHING
 """
@@ -122,6 +123,7 @@ class Outcome:
     response_body: str | None
     duration_ms: float | None
     staff_detail: str = ""
+    phases: Phases | None = None
 
 
 class Postponed(NamedTuple):
@@ -183,6 +185,7 @@ def _given(outcome: Outcome) -> dict[str, Any]:
         "response_headers": json.dumps(outcome.response_headers),
         "response_body": outcome.response_body,
         "duration_ms": outcome.duration_ms,
+        "phases": outcome.phases and outcome.phases.as_array(),
         "staff_detail": outcome.staff_detail[:STAFF_DETAIL_MAX_CHARACTERS],
     }
 

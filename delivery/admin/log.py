@@ -128,6 +128,7 @@ class AttemptAdmin(ExportingAdmin):
             "staff_detail",
         ),
         *("organization", "subscription", "event_id", "event_type", "url", "is_test", "late", "duration_ms"),
+        "shown_phases",
         *("created_at", "next_retry_at", "sent_headers", "answered_headers", "answered_body"),
     )
     bodies = frozenset({"answered_headers", "answered_body"})
@@ -137,7 +138,7 @@ class AttemptAdmin(ExportingAdmin):
         **{name: name for name in "error_class error_message staff_detail event_id event_type".split()},
         "organization": "organization__public_id",
         "subscription_id": "subscription_id",
-        **{name: name for name in "url duration_ms created_at next_retry_at is_test late".split()},
+        **{name: name for name in "url duration_ms phases created_at next_retry_at is_test late".split()},
     }
     export_bodies = {name: name for name in ("response_headers", "response_body")}
 
@@ -180,6 +181,13 @@ class AttemptAdmin(ExportingAdmin):
     @admin.display(description="created")
     def created(self, attempt: Attempt) -> str:
         return shown.moment(attempt.created_at)
+
+    @admin.display(description="phases")
+    def shown_phases(self, attempt: Attempt) -> str:
+        measured = attempt.measured
+        if measured is None:
+            return "-"
+        return " · ".join(f"{story.PHASE_NAMES[name]} {spent / 1000:.1f} ms" for name, spent in measured.measured())
 
     @admin.display(description="request headers")
     def sent_headers(self, attempt: Attempt) -> str:

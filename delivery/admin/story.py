@@ -8,8 +8,23 @@ from typing import Any
 from delivery.admin import curl, shown
 from delivery.admin.standing import next_step
 from delivery.models import Attempt, Delivery
+from delivery.phases import Phases
 
 ATTEMPTS_SHOWN_MAX = 100
+
+
+PHASE_NAMES = {"dns": "DNS", "connect": "connect", "tls": "TLS", "wait": "wait", "read": "read"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseBar:
+    """One phase of an attempt, as a part of a bar that is 1,000 wide."""
+
+    name: str
+    css_class: str
+    milliseconds: float
+    left: int
+    width: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +37,7 @@ class Moment:
     #: since the delivery was made
     after: str
     next_step: str
+    phases: list[PhaseBar]
     request_headers: list[tuple[str, str]]
     response_headers: list[tuple[str, str]]
 
@@ -47,12 +63,32 @@ def moments(delivery: Delivery, log: Sequence[Attempt], *, now: datetime) -> lis
                 tone=tone,
                 after=shown.span((attempt.created_at - delivery.created_at).total_seconds()),
                 next_step=next_step(delivery, attempt, following, now=now),
+                phases=phase_bars(attempt.measured),
                 request_headers=shown.pairs(attempt.request_headers),
                 response_headers=shown.pairs(attempt.response_headers),
             )
         )
         following = following if attempt.late else attempt
     return found[::-1]
+
+
+def phase_bars(phases: Phases | None) -> list[PhaseBar]:
+    measured = [] if phases is None else phases.measured()
+    total = sum(spent for _, spent in measured) or 1
+    bars, left = [], 0
+    for name, spent in measured:
+        width = spent * 1000 // total
+        bars.append(
+            PhaseBar(
+                name=PHASE_NAMES[name],
+                css_class=f"phase-{name}",
+                milliseconds=spent / 1000,
+                left=left,
+                width=width,
+            )
+        )
+        left += width
+    return bars
 
 
 def outcome_of(attempt: Attempt) -> tuple[str, str]:

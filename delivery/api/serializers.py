@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from delivery.models import Attempt, Delivery, Event
@@ -45,16 +46,35 @@ class LogOutput(serializers.ModelSerializer[Attempt]):
         return attempt.error_message or None
 
 
+class PhasesOutput(serializers.Serializer[Any]):
+    """Milliseconds of an attempt's phases, one after the other; null: it did not come by it."""
+
+    dns = serializers.FloatField(allow_null=True)
+    connect = serializers.FloatField(allow_null=True)
+    tls = serializers.FloatField(allow_null=True)
+    wait = serializers.FloatField(allow_null=True, help_text="From the request to the head of its answer.")
+    read = serializers.FloatField(allow_null=True)
+
+
 class AttemptOutput(LogOutput):
     """The same with everything that is on record."""
 
     delivery_id = serializers.UUIDField()
+    phases_ms = serializers.SerializerMethodField()
 
     class Meta(LogOutput.Meta):
         fields = [
             *LogOutput.Meta.fields,
-            *"delivery_id error_class request_headers response_headers late".split(),
+            *"delivery_id error_class phases_ms request_headers response_headers late".split(),
         ]
+
+    @extend_schema_field(PhasesOutput(allow_null=True))
+    def get_phases_ms(self, attempt: Attempt) -> dict[str, float | None] | None:
+        """Null where nothing was sent, and of a refused target."""
+        measured = attempt.measured
+        if measured is None:
+            return None
+        return {name: spent and spent / 1000 for name, spent in measured._asdict().items()}
 
 
 class DeliveryOutput(serializers.ModelSerializer[Delivery]):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from delivery.phases import PhaseClock
 from delivery.sender.result import NoAnswer, SendFailure
 from delivery.states import ErrorClass
 
@@ -20,13 +21,14 @@ def kept_text(raw: bytes, characters: int) -> str:
     return raw.decode("utf-8", errors="replace").replace("\x00", "\ufffd")[:characters]
 
 
-def unanswered(failure: SendFailure, started: float) -> NoAnswer:
+def unanswered(failure: SendFailure, started: float, clock: PhaseClock) -> NoAnswer:
     """What becomes of a failure; a time would tell what the name of a refused target resolved to."""
     refused = failure.error_class is ErrorClass.ADDRESS_NOT_ALLOWED
     return NoAnswer(
         error_class=failure.error_class,
         message=failure.message,
         duration_ms=None if refused else milliseconds_since(started),
+        phases=None if refused else clock.phases(),
         staff_detail=failure.staff_detail,
     )
 

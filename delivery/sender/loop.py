@@ -12,6 +12,7 @@ from functools import lru_cache
 import aiohttp
 from yarl import URL
 
+from delivery.phases import PhaseClock
 from delivery.sender import connections
 from delivery.sender.answers import (
     UTF8_MAX_BYTES_PER_CHARACTER,
@@ -78,19 +79,22 @@ class LoopTransport:
         try:
             url = self._targets.checked(request)
             async with asyncio.timeout(request.timeout_seconds):
-                return await self._exchange(url, request, started)
+                return await self._exchange(url, request, started, exchange.clock)
         except (SendFailure, aiohttp.ClientError, OSError, ValueError) as error:
-            return unanswered(_failure(error), started)
+            return unanswered(_failure(error), started, exchange.clock)
 
     async def close(self) -> None:
         if self._exchanges is not None:
             await self._exchanges.close()
 
-    async def _exchange(self, url: str, request: OutgoingRequest, started: float) -> Answer:
+    async def _exchange(
+        self, url: str, request: OutgoingRequest, started: float, clock: PhaseClock
+    ) -> Answer:
         raw = await self._current().post(
             target(url),
             request.headers,
             request.body,
+            clock,
             body_max_bytes=self._body_max_characters * UTF8_MAX_BYTES_PER_CHARACTER,
         )
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw.headers]
@@ -99,6 +103,7 @@ class LoopTransport:
             headers=kept_headers(headers),
             body=kept_text(raw.body, self._body_max_characters),
             duration_ms=milliseconds_since(started),
+            phases=clock.phases(),
         )
 
     def _current(self) -> Exchanges:

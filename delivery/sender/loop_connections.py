@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 
+from delivery.phases import CONNECT, DNS, TLS
 from delivery.sender.connections import HEAD_MAX_BYTES, Exchange, judged
 from delivery.sender.loop_lookups import LoopLookups
 from delivery.sender.result import refusal
@@ -47,8 +48,17 @@ class GuardedHandler(ResponseHandler):
     is_idle = False
     """A new connection is not: some receivers that are busy answer before they are asked."""
 
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        # It is made when its socket is connected.
+        running_exchange.get().exchange.clock.begin(TLS)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        clock = running_exchange.get().exchange.clock
+        clock.end()
+        if transport.get_extra_info("ssl_object") is None:
+            clock.forget(TLS)
         peer = ipaddress.ip_address(transport.get_extra_info("peername")[0])
         allowed = running_exchange.get().allowed
         # The second lock: whatever went wrong on the way here, nothing is sent to anybody else.
@@ -123,9 +133,12 @@ class JudgingResolver(AbstractResolver):
     async def _found(self, host: str, exchange: Exchange) -> list[IPAddress]:
         if (literal := literal_address(host)) is not None:
             return [literal]
-        return await self._lookups.addresses(
+        exchange.clock.begin(DNS)
+        found = await self._lookups.addresses(
             host, organization_id=exchange.organization_id, deadline=exchange.deadline
         )
+        exchange.clock.end()
+        return found
 
 
 def judged_socket(info: Any) -> socket.socket:
@@ -139,6 +152,7 @@ def judged_socket(info: Any) -> socket.socket:
         if why := running.exchange.rule.address_refusal(address):
             raise refusal(f"{address}: {why}")
         running.allowed.add(address)
+    running.exchange.clock.begin(CONNECT)
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made

@@ -7,6 +7,7 @@ the resolver, the sockets and the parser of answers are aiohttp's here as well.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from time import monotonic_ns
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -14,6 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
+from delivery.phases import PhaseClock
 from delivery.sender.result import SendFailure
 from delivery.sender.sessions import note_answer, opening_port
 from delivery.states import ErrorClass
@@ -53,7 +55,13 @@ class Exchanges:
         await self._connector.close()
 
     async def post(
-        self, url: URL, headers: Mapping[str, str], body: bytes, *, body_max_bytes: int
+        self,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes,
+        clock: PhaseClock,
+        *,
+        body_max_bytes: int,
     ) -> RawAnswer:
         """Reads until the body is longer than `body_max_bytes`, which ends the connection.
 
@@ -74,7 +82,9 @@ class Exchanges:
                 read_until_eof=True, auto_decompress=False, read_bufsize=READ_AHEAD_BYTES
             )
             transport.write(head + body)
+            clock.sent_at = monotonic_ns()
             message, content = await _final_answer(protocol)
+            clock.answered_at = monotonic_ns()
             note_answer(transport.get_extra_info("ssl_object"))
             raw = b""
             # Raw bytes: nothing is decompressed, so a small answer cannot become a large one.

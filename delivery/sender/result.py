@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from delivery.phases import Phases
 from delivery.states import ErrorClass
 
 # All that a tenant hears of a refusal, whatever was refused.
@@ -29,6 +30,7 @@ class Answer:
     headers: dict[str, str]
     body: str
     duration_ms: float
+    phases: Phases | None = None
 
     @property
     def accepted(self) -> bool:
@@ -44,6 +46,8 @@ class NoAnswer:
     message: str
     #: None for a refused target: a time would tell what its name resolved to
     duration_ms: float | None
+    #: up to where it failed; None for a refused target, too
+    phases: Phases | None = None
     #: which address or text was refused and by which rule; never for the customer
     staff_detail: str = ""
 

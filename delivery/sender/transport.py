@@ -95,8 +95,14 @@ class Transport:
             with self._watchdog.enforce(deadline), carry_out(exchange):
                 status, headers, body = self._exchange(url, request, deadline)
         except (SendFailure, requests.RequestException, HTTPError, OSError, UnicodeError) as error:
-            return unanswered(_failure(error, deadline), started)
-        return Answer(status_code=status, headers=headers, body=body, duration_ms=milliseconds_since(started))
+            return unanswered(_failure(error, deadline), started, exchange.clock)
+        return Answer(
+            status_code=status,
+            headers=headers,
+            body=body,
+            duration_ms=milliseconds_since(started),
+            phases=exchange.clock.phases(),
+        )
 
     def close(self) -> None:
         self._adapter.close()

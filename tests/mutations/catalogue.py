@@ -22,7 +22,7 @@ ACKNOWLEDGED = (
 COPIED = """COPY = \"\"\"
 INSERT INTO delivery_delivery (
     id, organization_id, event_id, body_id, subscription_id, callback, url, webhook_id, replay_of_id,
-    is_test, once, lane, state, reason, attempts, claim_number, nudges
+    replay_id, is_test, once, lane, state, reason, attempts, claim_number, nudges
 )
 SELECT uuidv7(), d.organization_id, d.event_id, d.body_id,"""
 RENDERED_AGAIN = """COPY = \"\"\"
@@ -36,12 +36,19 @@ WITH rendered AS (
 )
 INSERT INTO delivery_delivery (
     id, organization_id, event_id, body_id, subscription_id, callback, url, webhook_id, replay_of_id,
-    is_test, once, lane, state, reason, attempts, claim_number, nudges
+    replay_id, is_test, once, lane, state, reason, attempts, claim_number, nudges
 )
 SELECT uuidv7(), d.organization_id, d.event_id,
        (SELECT r.id FROM rendered r WHERE r.event_id = d.event_id LIMIT 1),"""
 
 MUTATIONS = (
+    Mutation(
+        promise="no time tells what the name of a refused target resolved to",
+        file="delivery/sender/answers.py",
+        old="phases=None if refused else clock.phases(),",
+        new="phases=clock.phases(),",
+        tests="tests/integration/test_sender_phases.py",
+    ),
     Mutation(
         promise="the fence: a worker that lost its lease cannot overwrite the next one's outcome",
         file="delivery/recorder.py",
