@@ -10,6 +10,7 @@ from delivery.phases import Phases
 from delivery.replays.model import Replay as Replay  # a model of this app, too
 from delivery.seen import Canary as Canary  # models of this app, too
 from delivery.seen import Worker as Worker
+from delivery.slow_receiver import SlowReceiver as SlowReceiver
 from delivery.states import ENDED, Lane, State
 from delivery.stats.model import AttemptCount as AttemptCount  # models of this app, too
 from delivery.stats.model import StatsMark as StatsMark
@@ -272,24 +273,3 @@ class Attempt(models.Model):
     def measured(self) -> Phases | None:
         """Where its time went; None where nothing was sent, or it is from before this was measured."""
         return None if self.phases is None else Phases(*self.phases)
-
-
-class SlowReceiver(models.Model):
-    """A receiver that keeps timing out: an organization's deliveries to it wait in the slow lane.
-
-    See delivery/slow.py.
-    """
-
-    organization = models.ForeignKey(
-        Organization, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
-    )
-    receiver = models.CharField(max_length=300, help_text="Scheme, host and port.")
-    since = models.DateTimeField(help_text="Since when its deliveries wait in the slow lane.")
-    timeouts = models.PositiveIntegerField(help_text="Time-outs in a row.")
-    last_timeout_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["organization", "receiver"], name="slowreceiver_once")]
-
-    def __str__(self) -> str:
-        return self.receiver

@@ -1,20 +1,33 @@
 """Workflows, runs and steps as their executors reported them; only a workflow's name can be changed."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from delivery.admin import shown
+from delivery.admin import shown, subjects
 from delivery.admin.bodies import BodiesAdmin
 from runs import services, webhook_version
 from runs.models import Run, Step, Workflow, WorkflowVersion
+from runs.timeline import status_badge, timeline
 from subscriptions.admin.base import ReadOnlyAdmin
 from subscriptions.admin.filters import InputFilter, OrganizationFilter
 from subscriptions.admin.service_forms import ServiceAdmin, ServiceForm
+
+REFRESH_SECONDS = 5
+
+
+def page_of_run(organization_id: int, subject: str) -> str | None:
+    """The page of what an event is about."""
+    found = Run.objects.filter(organization=organization_id, public_id=subject)
+    key = found.values_list("pk", flat=True).first()
+    return None if key is None else reverse("admin:runs_run_change", args=[key])
+
+
+subjects.register(page_of_run)
 
 
 class WorkflowFilter(InputFilter):
@@ -163,6 +176,36 @@ class RunAdmin(ReportedAdmin):
         *("kind", "parent", "bulk_id", "api_key", "steps", "deliveries"),
         *("shown_request", "shown_input", "shown_output", "shown_error", "shown_artifacts"),
     )
+    change_form_template = "admin/runs/run/change_form.html"
+
+    class Media:
+        css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("delivery/story.css",)}
+        js = ("delivery/story.js",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        names = self.get_fields(request, obj)
+        bodies = [name for name in names if name in (*self.bodies, "not_shown")]
+        return [
+            (None, {"fields": [name for name in names if name not in bodies]}),
+            ("What it took and gave", {"fields": bodies, "classes": ("collapse",)}),
+        ]
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            context |= {
+                "badge": status_badge(obj.status),
+                "timeline": timeline(obj),
+                "refresh_seconds": REFRESH_SECONDS if obj.ended_at is None else None,
+            }
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         rows = super().get_queryset(request)

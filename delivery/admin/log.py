@@ -5,8 +5,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, Func, IntegerField, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
-from delivery.admin import shown, story
+from delivery.admin import shown, story, subjects
 from delivery.admin.bodies import BodiesAdmin
 from delivery.admin.export import ExportingAdmin
 from delivery.admin.filters import (
@@ -52,9 +54,19 @@ class EventAdmin(ReadOnlyAdmin):
     search_help_text = "Exact id of an event or run."
     ordering = ("-id",)
     fields = (
-        *("id", "type", "event_id", "organization", "source", "subject", "is_test", "recipients"),
-        *("not_told_yet", "occurred_at", "created_at"),
+        *("id", "type", "event_id", "organization", "source", "about", "is_test", "recipients"),
+        *("deliveries", "not_told_yet", "occurred_at", "created_at"),
     )
+
+    @admin.display(description="subject")
+    def about(self, event: Event) -> str:
+        page = subjects.page_of(event)
+        return format_html('<a href="{}">{}</a>', page, event.subject) if page else event.subject
+
+    @admin.display(description="deliveries")
+    def deliveries(self, event: Event) -> str:
+        url = reverse("admin:delivery_delivery_changelist", query={"q": event.pk})
+        return format_html('<a href="{}">Show them</a>', url)
 
     @admin.display(description="recipients without a delivery yet")
     def not_told_yet(self, event: Event) -> int:
@@ -180,14 +192,16 @@ class AttemptAdmin(ExportingAdmin):
 
     @admin.display(description="created")
     def created(self, attempt: Attempt) -> str:
-        return shown.moment(attempt.created_at)
+        return shown.narrow_moment(attempt.created_at)
 
     @admin.display(description="phases")
     def shown_phases(self, attempt: Attempt) -> str:
         measured = attempt.measured
         if measured is None:
             return "-"
-        return " · ".join(f"{story.PHASE_NAMES[name]} {spent / 1000:.1f} ms" for name, spent in measured.measured())
+        return " · ".join(
+            f"{story.PHASE_NAMES[name]} {spent / 1000:.1f} ms" for name, spent in measured.measured()
+        )
 
     @admin.display(description="request headers")
     def sent_headers(self, attempt: Attempt) -> str:
