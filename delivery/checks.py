@@ -26,6 +26,7 @@ def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
         *_silence(),
         *_replays(),
         *_slow_receivers(),
+        *_retention(),
         *_production(),
         *_open_in_production(),
     ]
@@ -153,6 +154,21 @@ def _slow_receivers() -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _retention() -> list[CheckMessage]:
+    judged = settings.SUBSCRIPTION_DISABLE_AFTER_DAYS
+    days = (settings.ATTEMPTS_RETENTION_DAYS, settings.EVENTS_RETENTION_DAYS)
+    if all(kept == 0 or kept > judged for kept in days):
+        return []
+    return [
+        Error(
+            f"ATTEMPTS_RETENTION_DAYS and EVENTS_RETENTION_DAYS ({days[0]}, {days[1]}) must exceed "
+            f"SUBSCRIPTION_DISABLE_AFTER_DAYS ({judged:g}): so long subscriptions are judged by their log.",
+            hint="Raise them, or set them to 0 to keep everything.",
+            id="runhooks.E013",
+        )
+    ]
 
 
 def _production() -> list[CheckMessage]:

@@ -1,84 +1,27 @@
-"""Events, their frozen bodies, deliveries and attempts. Keys are time-ordered (UUID version 7)."""
+"""Deliveries, attempts, and all other models of this app by name. Keys are time-ordered (UUID version 7)."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from delivery.event import Event as Event  # models of this app, too
+from delivery.event import EventBody as EventBody
 from delivery.fan_out.model import FanOut as FanOut  # a model of this app, too
 from delivery.phases import Phases
 from delivery.replays.model import Replay as Replay  # a model of this app, too
+from delivery.retention.model import BodiesMark as BodiesMark  # a model of this app, too
 from delivery.seen import Canary as Canary  # models of this app, too
 from delivery.seen import Worker as Worker
 from delivery.slow_receiver import SlowReceiver as SlowReceiver
 from delivery.states import ENDED, Lane, State
 from delivery.stats.model import AttemptCount as AttemptCount  # models of this app, too
 from delivery.stats.model import StatsMark as StatsMark
-from subscriptions.event_types import RUN_ENDED, PayloadFormat
 from subscriptions.ids import uuid7
 from subscriptions.models import URL_MAX_CHARACTERS, Organization, Subscription, choices
 
 DELIVERY_STATES = choices(State)
 STAFF_DETAIL_MAX_CHARACTERS = 500
-
-
-class Event(models.Model):
-    """Something that happened to a run or step, or a custom event of the platform.
-
-    `subject` and `source` are the ids of what it is about (a run) and where it came from (a
-    workflow), as in CloudEvents; this app gives them no further meaning.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
-    event_id = models.CharField(max_length=64)
-    type = models.CharField(max_length=128)
-    source = models.CharField(max_length=128, blank=True)
-    subject = models.CharField(max_length=128, blank=True)
-    is_test = models.BooleanField(default=False)
-    recipients = models.PositiveIntegerField(help_text="Deliveries made when the event happened.")
-    occurred_at = models.DateTimeField()
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        constraints = [
-            # The same event_id again is the same event. Also serves delivery/outbox.py known().
-            models.UniqueConstraint(fields=["organization", "event_id"], name="event_once_per_id"),
-            # A run ends once, whatever the code above this table does.
-            models.UniqueConstraint(
-                fields=["organization", "subject"],
-                name="event_run_ends_once",
-                condition=Q(type__in=RUN_ENDED) & ~Q(subject=""),
-            ),
-        ]
-        indexes = [
-            # delivery/selectors.py of_subject(): a run's events.
-            models.Index(
-                fields=["organization", "subject", "id"], name="event_of_subject", condition=~Q(subject="")
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.event_id}"
-
-
-class EventBody(models.Model):
-    """The exact bytes of an event in one payload format, frozen when the event happened."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="bodies", db_index=False)
-    payload_format = models.CharField(max_length=32, choices=choices(PayloadFormat))
-    body = models.BinaryField()
-
-    class Meta:
-        verbose_name_plural = "event bodies"
-        permissions = [("see_bodies", "Can see bodies, receivers' answers and what runs took and gave")]
-        constraints = [
-            models.UniqueConstraint(fields=["event", "payload_format"], name="eventbody_once_per_format")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.payload_format} of {self.event_id}"
 
 
 class Delivery(models.Model):
@@ -92,7 +35,16 @@ class Delivery(models.Model):
         Organization, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
-    body = models.ForeignKey(EventBody, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # A body may be deleted by its age (delivery/retention/): the key then leads nowhere. Without a check of
+    # the foreign key that takes no look at deliveries. NULL is never written: it makes joins keep such a row.
+    body = models.ForeignKey(
+        EventBody,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
     # No foreign key check: it would lock the subscription's row once per event.
     subscription = models.ForeignKey(
         Subscription,
@@ -197,6 +149,10 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    def kept_body(self) -> EventBody | None:
+        """What is sent, or None once the retention has deleted it."""
+        return None if self.body_id is None else EventBody.objects.filter(pk=self.body_id).first()
 
 
 class Attempt(models.Model):

@@ -2,16 +2,22 @@
 
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
-from delivery.models import Attempt, Delivery, Event, Replay
+from delivery.models import Attempt, Delivery, Event, EventBody, Replay
 from subscriptions.models import Organization
 from webhooks_project.errors import NotFound
 
 
+def is_body_kept() -> Exists:
+    """Of a delivery: is there still what it sends, or has the retention deleted it?"""
+    return Exists(EventBody.objects.filter(pk=OuterRef("body_id")))
+
+
 def deliveries(organization: Organization) -> QuerySet[Delivery]:
     """The organization's deliveries, newest first."""
-    return Delivery.objects.filter(organization=organization).select_related("event").order_by("-id")
+    rows = Delivery.objects.filter(organization=organization).select_related("event")
+    return rows.annotate(body_kept=is_body_kept()).order_by("-id")
 
 
 def delivery_get(organization: Organization, delivery_id: UUID, *, lock: bool = False) -> Delivery:
@@ -33,7 +39,8 @@ def attempts(organization: Organization) -> QuerySet[Attempt]:
 def of_subject(organization: Organization, subject: str) -> QuerySet[Event]:
     """The events about one thing (a run), oldest first, with their deliveries and attempts."""
     log = Prefetch("attempt_log", queryset=Attempt.objects.order_by("id"))
-    made = Prefetch("deliveries", queryset=Delivery.objects.order_by("id").prefetch_related(log))
+    rows = Delivery.objects.annotate(body_kept=is_body_kept()).order_by("id")
+    made = Prefetch("deliveries", queryset=rows.prefetch_related(log))
     return (
         Event.objects.filter(organization=organization, subject=subject).order_by("id").prefetch_related(made)
     )

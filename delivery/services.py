@@ -22,7 +22,7 @@ from subscriptions import audit
 from subscriptions.event_types import WORKFLOW_COMPLETED
 from subscriptions.models import Organization, Subscription
 from subscriptions.selectors import subscription_get
-from webhooks_project.errors import Conflict, TooManyWaiting
+from webhooks_project.errors import Conflict, InvalidInput, TooManyWaiting
 
 # A waiting request looks for its attempt this often.
 POLL_SECONDS = 0.05
@@ -119,11 +119,16 @@ def stop_subscription(*, subscription: Subscription, reason: str, **_: Any) -> N
 
 
 def send_event_to(event: Event, callback: Callback, *, render: Callable[[], bytes]) -> Delivery:
-    """One attempt at a known event for a callback, with its frozen bytes where there are any."""
+    """One attempt at a known event for a callback, with its frozen bytes where there are any.
+
+    The event is locked. Raises InvalidInput where those bytes are no longer kept: others might differ.
+    """
+    original = event.deliveries.filter(callback__isnull=False).order_by("id").first()
+    if original is not None and original.kept_body() is None:
+        raise InvalidInput("what was sent is no longer kept", code="body_gone")
     body = event.bodies.filter(payload_format=callback.payload_format).first()
     if body is None:
         body = EventBody.objects.create(event=event, payload_format=callback.payload_format, body=render())
-    original = event.deliveries.filter(callback__isnull=False).order_by("id").first()
     delivery = Delivery.objects.create(
         organization_id=event.organization_id,
         event=event,

@@ -15,6 +15,7 @@ from delivery.database import DATABASE_AWAY, on_live_connection
 from delivery.deliver import Again
 from delivery.deliver import deliver as deliver_once
 from delivery.loop import results
+from delivery.retention.prune import prune_for_a_while
 from delivery.states import Lane
 from delivery.stats import roll_up as stats
 from subscriptions import idempotency, notices
@@ -76,6 +77,12 @@ def cancel_forgotten() -> None:
 def forget_answers() -> None:
     """What calls with an Idempotency-Key were answered long ago."""
     _maintain(idempotency.forget_old)
+
+
+@shared_task(name="delivery.tasks.prune")
+def prune() -> None:
+    """Attempts, bodies and events that are as old as they may become."""
+    _maintain(lambda: prune_for_a_while(worker.is_stopping.is_set))
 
 
 @shared_task(name="delivery.tasks.finish_stopped")

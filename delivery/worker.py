@@ -5,6 +5,7 @@ Built once, on first use, so that a forked pool process has its own; closed when
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -131,6 +132,9 @@ _loop: RequeueLoop | None = None
 _replays: ReplayLoop | None = None
 _fan_out: FanOutLoop | None = None
 
+#: long tasks of beat end then, and the next ones go on
+is_stopping = threading.Event()
+
 
 _received_at = time.monotonic()
 
@@ -172,6 +176,7 @@ def wake_fan_out() -> None:
 
 @worker_shutting_down.connect
 def _stop_requeuer(**_: Any) -> None:
+    is_stopping.set()
     if _loop is not None:
         _loop.stop()
     if _replays is not None:

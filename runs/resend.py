@@ -25,7 +25,9 @@ def resend_callback(run: Run, *, url: str | None = None, timeout_seconds: float)
     url = rules.clean_url(url, "webhook_url") if url else ""
     if not url and not run.has_target:
         raise InvalidInput("no webhook URL is configured for the run", field="webhook_url", code="no_url")
-    event = Event.objects.filter(
+    # Locked against the retention, which deletes events and bodies by their age.
+    ends = Event.objects.select_for_update(no_key=True)
+    event = ends.filter(
         organization=run.organization, subject=run.public_id, type__in=RUN_ENDED, is_test=False
     ).first()
     if event is None:

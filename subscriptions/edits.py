@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 from django.db.models import Model
 
-from subscriptions import audit
+from subscriptions import audit, rules
 from subscriptions.models import ApiKey, Organization
 
 Row = TypeVar("Row", bound=Model)
@@ -14,6 +14,8 @@ Row = TypeVar("Row", bound=Model)
 
 @transaction.atomic
 def organization_update(organization: Organization, values: Mapping[str, Any]) -> Organization:
+    """Raises InvalidInput for days that are too few."""
+    rules.check_retention(values)
     before = _change(organization, values)
     audit.record_change(
         "organization.updated",

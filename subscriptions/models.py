@@ -14,6 +14,7 @@ from subscriptions.ids import new_organization_id, new_subscription_id
 from subscriptions.secrets import opened_url
 
 URL_MAX_CHARACTERS = 2048
+RETENTION_HELP = "Empty: as the settings say; 0: for ever."
 
 
 class Scope(models.TextChoices):
@@ -52,6 +53,16 @@ class Organization(models.Model):
     public_id = models.CharField(max_length=64, unique=True, default=new_organization_id, editable=False)
     name = models.CharField(max_length=255, unique=True)
     contact_email = models.EmailField(blank=True, help_text="Gets notices, such as a disabled subscription.")
+    # See delivery/retention/policy.py. None: as the settings say; 0: for ever.
+    attempts_retention_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text=f"Of the log of attempts. {RETENTION_HELP}"
+    )
+    bodies_retention_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text=f"Of what was sent. {RETENTION_HELP}"
+    )
+    events_retention_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text=f"Of events with all that belongs to them. {RETENTION_HELP}"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """What a subscription or callback may say. Each rule raises InvalidInput naming the field."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.conf import settings
 
@@ -50,6 +51,18 @@ def clean_url(url: str, field: str = "url") -> str:
     if refusal:
         raise InvalidInput(f"{field} {refusal}", field=field, code="url_not_allowed")
     return url
+
+
+def check_retention(values: Mapping[str, Any]) -> None:
+    """Of an organization: the log must reach back as far as it is judged by. None and 0 are none too few."""
+    least = settings.SUBSCRIPTION_DISABLE_AFTER_DAYS
+    for field in ("attempts_retention_days", "events_retention_days"):
+        if values.get(field) and values[field] <= least:
+            raise InvalidInput(
+                f"{field} must be 0 or more than {least:g}: so long subscriptions are judged by their log",
+                field=field,
+                code="min_value",
+            )
 
 
 def check_events(events: Sequence[str], payload_format: str) -> None:

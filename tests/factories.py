@@ -10,6 +10,8 @@ from django.apps import apps
 from django.db import connection, connections
 from rest_framework.test import APIClient
 
+from delivery.models import Delivery
+
 Json = dict[str, Any]
 Result = TypeVar("Result")
 
@@ -87,6 +89,13 @@ def events_of(api: APIClient, run_id: str) -> list[Json]:
 
 def types_of(api: APIClient, run_id: str) -> list[str]:
     return [event["type"] for event in events_of(api, run_id)]
+
+
+def body_of(delivery: Delivery) -> bytes:
+    """What it sends."""
+    kept = delivery.kept_body()
+    assert kept is not None
+    return bytes(kept.body)
 
 
 def deliveries(api: APIClient, **filters: Any) -> list[Json]:

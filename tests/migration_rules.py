@@ -126,7 +126,7 @@ def _why_not_add(field: "Field[Any, Any]", table: tuple[str, str]) -> str | None
         return "a default that differs from row to row rewrites the big table"
     if _indexed(field):
         return "its index is built under a lock: db_index=False, then AddIndexConcurrently"
-    if field.is_relation and getattr(field, "db_constraint", False):
+    if _checked(field):
         return "its foreign key is checked under locks on both tables: db_constraint=False"
     return None
 
@@ -138,6 +138,8 @@ def _why_not_alter(old: "Field[Any, Any]", new: "Field[Any, Any]", table: tuple[
         return "old code may write NULL, and the table is read under a lock: first a CHECK that is NOT VALID"
     if old.has_db_default() and not new.has_db_default() and not new.null:
         return "old code relies on the database's default"
+    if table in BIG and _checked(new) and not _checked(old):
+        return "its foreign key is checked under locks on both tables"
     if table in BIG and _indexed(new) and not _indexed(old):
         return "its index is built under a lock: AddIndexConcurrently"
     return None
@@ -147,8 +149,16 @@ def _indexed(field: Any) -> bool:
     return bool(field.unique or field.db_index)
 
 
-def _column(field: "Field[Any, Any]") -> str | None:
-    return field.db_type(connection)
+def _checked(field: Any) -> bool:
+    return bool(field.is_relation and getattr(field, "db_constraint", False))
+
+
+def _column(field: Any) -> str | None:
+    """Of a foreign key the table that it leads to, which decides its type."""
+    if field.is_relation:
+        return f"key of {field.remote_field.model}".lower()
+    found: str | None = field.db_type(connection)
+    return found
 
 
 def _widened(old: "Field[Any, Any]", new: "Field[Any, Any]") -> bool:

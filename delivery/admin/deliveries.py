@@ -131,20 +131,21 @@ class DeliveryAdmin(ExportingAdmin):
     def _story(self, request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
         now, log = timezone.now(), story.attempts_of(delivery)
         last = story.last_that_counts(log)
-        may_see = may_see_bodies(request)
+        may_see, kept = may_see_bodies(request), delivery.kept_body()
         is_open = delivery.finished_at is None and delivery.state != State.HELD
         context: dict[str, Any] = {
             "may_see_bodies": may_see,
             "standing": standing(delivery, last, now=now),
             "badge": shown.state_badge(delivery.state),
-            "payload_format": delivery.body.payload_format,
+            "body_kept": kept is not None,
+            "payload_format": kept.payload_format if kept is not None else None,
             "moments": story.moments(delivery, log, now=now),
             # Whoever looks at it meanwhile sees what comes of it.
             "refresh_seconds": REFRESH_SECONDS if is_open else None,
         }
-        if may_see:
+        if may_see and kept is not None:
             find = request.GET.get("find", "").strip()[:FIND_MAX_CHARACTERS]
-            context |= story.body_context(delivery, last, find)
+            context |= story.body_context(delivery, bytes(kept.body), last, find)
         return context
 
     def get_urls(self) -> list[Any]:
@@ -157,16 +158,17 @@ class DeliveryAdmin(ExportingAdmin):
         """The frozen bytes as a file."""
         if not (self.has_view_permission(request) and may_see_bodies(request)):
             raise PermissionDenied
-        delivery = Delivery.objects.select_related("body").filter(pk=pk).first()
-        if delivery is None:
+        delivery = Delivery.objects.filter(pk=pk).first()
+        kept = delivery.kept_body() if delivery is not None else None
+        if delivery is None or kept is None:
             raise Http404
-        response = HttpResponse(bytes(delivery.body.body), content_type="application/octet-stream")
+        response = HttpResponse(bytes(kept.body), content_type="application/octet-stream")
         response["Content-Disposition"] = f'attachment; filename="{story.file_name(delivery)}"'
         return response
 
     def actions_of_page(self, obj: Delivery) -> tuple[str, ...]:
         if obj.finished_at is not None:
-            return ("replay",)
+            return ("replay",) if obj.kept_body() is not None else ()
         return ("recover", "cancel") if obj.state == State.HELD else ("cancel",)
 
     @admin.display(description="event")

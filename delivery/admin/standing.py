@@ -55,7 +55,7 @@ def is_sending(delivery: Delivery, now: datetime) -> bool:
 
 def standing(delivery: Delivery, last: Attempt | None, *, now: datetime) -> str:
     """`last`: its latest attempt that counts."""
-    because = why_failed(last) if last is not None else "no attempt is on record"
+    because = why_failed(last) if last is not None else _as_far_as_known(delivery)
     match State(delivery.state):
         case State.DELIVERED:
             return f"Delivered: {_accepted(delivery, last)}."
@@ -93,6 +93,13 @@ def _accepted(delivery: Delivery, last: Attempt | None) -> str:
     if delivery.finished_at is None:
         return text
     return f"{text}, {span((delivery.finished_at - delivery.created_at).total_seconds())} after it was made"
+
+
+def _as_far_as_known(delivery: Delivery) -> str:
+    """The log may go before its delivery does."""
+    if delivery.last_status_code is not None:
+        return f"the receiver answered {delivery.last_status_code}"
+    return "what came of it is no longer on record" if delivery.attempts else "no attempt is on record"
 
 
 def why_failed(attempt: Attempt) -> str:

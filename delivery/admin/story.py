@@ -98,9 +98,8 @@ def outcome_of(attempt: Attempt) -> tuple[str, str]:
     return text, "good" if attempt.success else "quiet" if attempt.late else "bad"
 
 
-def body_context(delivery: Delivery, last: Attempt | None, find: str) -> dict[str, Any]:
+def body_context(delivery: Delivery, raw: bytes, last: Attempt | None, find: str) -> dict[str, Any]:
     """For those who may see bodies."""
-    raw = bytes(delivery.body.body)
     sent = shown.pairs(last.request_headers) if last is not None else []
     headers = sent or [("Content-Type", "application/json"), ("webhook-id", delivery.webhook_id)]
     return {

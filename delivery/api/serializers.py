@@ -83,12 +83,15 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
     event_id = serializers.CharField(source="event.event_id")
     event_type = serializers.CharField(source="event.type")
     url = ShownUrlField()
+    body_kept = serializers.BooleanField(
+        read_only=True, help_text="False: what was sent has been deleted by its age; no replay is possible."
+    )
 
     class Meta:
         model = Delivery
         fields = (
             "id event_id event_type webhook_id subscription_id url state reason attempts "
-            "last_status_code is_test replay_of lane created_at next_attempt_at finished_at"
+            "last_status_code is_test replay_of lane created_at next_attempt_at finished_at body_kept"
         ).split()
 
 

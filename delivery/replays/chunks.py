@@ -20,7 +20,7 @@ from delivery import turns
 from delivery.models import Delivery
 from delivery.outbox import EVENT_ID_PREFIX
 from delivery.queue import WakeUp, publish_after_commit
-from delivery.replays.filter import ReplayFilter, judged
+from delivery.replays.filter import ReplayFilter, Skip, judged
 from delivery.replays.model import Replay, ReplayState
 from delivery.states import Lane
 
@@ -47,9 +47,15 @@ SELECT uuidv7(), d.organization_id, d.event_id, d.body_id, d.subscription_id, d.
        d.id, %(replay_id)s::uuid, d.is_test, d.once, 'replay', 'pending', '', 0, 0, 0
 FROM unnest(%(originals)s::uuid[]) WITH ORDINALITY AS o (id, place)
 JOIN delivery_delivery d ON d.id = o.id
+JOIN delivery_eventbody b ON b.id = d.body_id
 LEFT JOIN subscriptions_subscription s ON s.id = d.subscription_id
 ORDER BY o.place
 RETURNING id
+"""
+# The retention locks an event before it deletes what belongs to it (delivery/retention/batches.py).
+KEEP = """
+SELECT FROM delivery_event
+WHERE id IN (SELECT event_id FROM delivery_delivery WHERE id = ANY(%(originals)s)) ORDER BY id FOR KEY SHARE
 """
 
 
@@ -77,8 +83,9 @@ def advance(replay_id: UUID) -> bool:
         return False
     one_at_a_time(replay.organization_id)
     chunk = _chunk(replay)
-    insert_copies(chunk.chosen, new_ids=replay.new_ids, replay_id=replay.pk)
-    _note(replay, chunk)
+    copies = insert_copies(chunk.chosen, new_ids=replay.new_ids, replay_id=replay.pk)
+    chunk.skipped[Skip.PRUNED] += len(chunk.chosen) - len(copies)
+    _note(replay, chunk, replayed=len(copies))
     return True
 
 
@@ -129,13 +136,13 @@ def _up_to(found: list[tuple[UUID, str]], copies_most: int) -> list[tuple[UUID, 
     return found
 
 
-def _note(replay: Replay, chunk: Chunk) -> None:
+def _note(replay: Replay, chunk: Chunk, *, replayed: int) -> None:
     """Counters, cursor, and when the rate allows the next chunk."""
     replay.cursor = chunk.cursor
-    replay.replayed += len(chunk.chosen)
-    replay.examined += len(chunk.chosen) + chunk.skipped.total()
+    replay.replayed += replayed
+    replay.examined += replayed + chunk.skipped.total()
     replay.skipped = dict(Counter(replay.skipped) + chunk.skipped)
-    pause = timedelta(seconds=len(chunk.chosen) / replay.rate_per_second)
+    pause = timedelta(seconds=replayed / replay.rate_per_second)
     values: dict[str, Any] = {"next_chunk_at": Now() + pause}
     if chunk.is_last:
         values |= {"state": ReplayState.DONE, "finished_at": Now()}
@@ -155,16 +162,27 @@ def _note(replay: Replay, chunk: Chunk) -> None:
 def insert_copies(originals: Sequence[UUID], *, new_ids: bool, replay_id: UUID | None = None) -> list[UUID]:
     """New deliveries of the same bytes, each pointing at its original; their ids, in the same order.
 
+    What the retention has deleted meanwhile, or the bytes of, is left out.
     `replay_id`: the replay of many that makes them.
     """
     if not originals:
         return []
+    keep_events(originals)
     with connection.cursor() as cursor:
         how: dict[str, Any] = {"new_ids": new_ids, "prefix": EVENT_ID_PREFIX, "replay_id": replay_id}
         cursor.execute(COPY, how | {"originals": list(originals)})
         copies = [id_ for (id_,) in cursor.fetchall()]
     publish_after_commit([WakeUp(id_, 1, Lane.REPLAY) for id_ in copies])
     return copies
+
+
+def keep_events(originals: Sequence[UUID]) -> None:
+    """Until the transaction ends nothing of these deliveries' events is deleted.
+
+    Later statements see what was deleted before. Take it before any lock on a delivery.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(KEEP, {"originals": list(originals)})
 
 
 def one_at_a_time(organization_id: int | None) -> None:

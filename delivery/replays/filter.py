@@ -12,6 +12,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 
 from delivery.models import Delivery
+from delivery.selectors import is_body_kept
 from delivery.states import ENDED, State
 from subscriptions.ids import first_uuid7
 from webhooks_project.errors import InvalidInput
@@ -33,6 +34,7 @@ CALLBACK_TARGET = Coalesce(KeyTextTransform("target", "callback"), Value("", out
 class Skip(StrEnum):
     """Why a delivery that matches is not sent again."""
 
+    PRUNED = "body_pruned"
     STOPPED = "subscription_stopped"
     DELIVERED = "delivered_since"
     OPEN = "replay_open"
@@ -168,7 +170,7 @@ def judged(rows: QuerySet[Delivery], among: Q, *, again: bool, began_at: datetim
     stopped = Q(subscription__isnull=False, is_test=False) & ~Q(
         subscription__is_active=True, subscription__disabled_at__isnull=True
     )
-    reasons = {Skip.STOPPED: stopped}
+    reasons: dict[Skip, Any] = {Skip.PRUNED: ~is_body_kept(), Skip.STOPPED: stopped}
     if not again:
         reasons[Skip.DELIVERED] = Q(Exists(others.filter(state=State.DELIVERED)))
     reasons[Skip.OPEN] = Q(Exists(others.filter(state__in=NOT_ENDED)))

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from delivery import selectors
 from delivery.models import Delivery
-from delivery.replays.chunks import insert_copies, one_at_a_time
+from delivery.replays.chunks import insert_copies, keep_events, one_at_a_time
 from delivery.replays.filter import Skip, judged
 from delivery.replays.model import UNFINISHED, Replay, ReplayState
 from delivery.replays.plan import NewReplay, TooManyToCount, check, matched
@@ -25,6 +25,7 @@ from subscriptions.models import Organization
 from webhooks_project.errors import Conflict
 
 _TEXTS = {
+    Skip.PRUNED: "its body is no longer kept",
     Skip.STOPPED: "its subscription is deleted, disabled or not active",
     Skip.OPEN: "another delivery of its event to the same target is still open",
     Skip.REPEATED: "an earlier one of the same event and target was chosen, too",
@@ -39,6 +40,7 @@ def replay(*, organization: Organization, delivery_id: UUID, new_id: bool = Fals
     """
     with transaction.atomic():
         one_at_a_time(organization.pk)
+        keep_events([delivery_id])
         old = selectors.delivery_get(organization, delivery_id, lock=True)
         alone = Q(pk=old.pk)
         refusal = _refusal(judged(Delivery.objects.filter(alone), alone, again=True, began_at=None).get())
@@ -62,7 +64,9 @@ def replay_chosen(deliveries: Collection[Delivery]) -> dict[UUID, str | None]:
     """
     with transaction.atomic():
         one_at_a_time(None)
-        among = Q(pk__in=[delivery.pk for delivery in deliveries])
+        ids = [delivery.pk for delivery in deliveries]
+        keep_events(ids)
+        among = Q(pk__in=ids)
         rows = judged(Delivery.objects.filter(among), among, again=True, began_at=None).order_by("pk")
         refusals = {row.pk: _refusal(row) for row in rows}
         chosen = [row for row in rows if refusals[row.pk] is None]

@@ -13,11 +13,13 @@ from subscriptions.admin.filters import OrganizationFilter, SubscriptionFilter
 from subscriptions.admin.service_forms import ServiceAdmin, ServiceForm
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope, SigningSecret
 
+RETENTION_FIELDS = ("attempts_retention_days", "bodies_retention_days", "events_retention_days")
+
 
 class OrganizationForm(ServiceForm):
     class Meta:
         model = Organization
-        fields = ("name", "contact_email")
+        fields = ("name", "contact_email", *RETENTION_FIELDS)
 
     def carry_out(self) -> Organization:
         if not self.is_new:
@@ -34,9 +36,12 @@ class OrganizationAdmin(ServiceAdmin):
     search_fields = ("name",)
     search_help_text = "Organization id, or the beginning of its name."
     ordering = ("-id",)
-    fields = ("name", "contact_email", "public_id", "created_at")
     readonly_fields = ("public_id", "created_at")
     audited_as = "public_id"
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        own = () if obj is None else RETENTION_FIELDS
+        return ("name", "contact_email", *own, "public_id", "created_at")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Organization], search_term: str

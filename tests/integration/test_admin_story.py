@@ -18,6 +18,7 @@ from delivery.models import Attempt, Delivery
 from delivery.states import State
 from subscriptions.models import Organization, Subscription
 from tests.admin_pages import member
+from tests.factories import body_of
 from tests.integration.test_admin import staff
 from tests.integration.test_admin_delivery import DELIVERIES, end, happen, page
 from tests.receiver import Receiver, Reply
@@ -141,7 +142,7 @@ def test_the_exact_bytes_are_a_file_for_those_who_may_see_bodies(
 
     response = admin_client.get(url)
 
-    assert response.content == bytes(delivery.body.body)
+    assert response.content == body_of(delivery)
     assert response.headers["Content-Type"] == "application/octet-stream"
     assert "attachment" in response.headers["Content-Disposition"]
     assert staff().get(url).status_code == 403

@@ -52,6 +52,8 @@ def test_the_settings_as_they_are_pass() -> None:
         ("runhooks.E011", {"DELIVERY_SLOW_PERIOD_SECONDS": 100.0}, "Raise it"),
         ("runhooks.E011", {"DELIVERY_SLOW_AFTER_TIMEOUTS": 11}, "lower DELIVERY_SLOW_AFTER_TIMEOUTS"),
         ("runhooks.E012", {"DELIVERY_REQUESTS_PER_RECEIVER_MAX": 1}, "Lower the first"),
+        ("runhooks.E013", {"ATTEMPTS_RETENTION_DAYS": 5}, "Raise them"),
+        ("runhooks.E013", {"EVENTS_RETENTION_DAYS": 3}, "Raise them"),
         ("runhooks.E009", {"CELERY_BROKER_URL": "rediss://h/0?ssl_cert_reqs=CERT_REQUIRED"}, "redis-py"),
         ("runhooks.E009", {"CELERY_BROKER_URL": "redis://h/0?virtual_host=1"}, "redis-py"),
         ("runhooks.W002", {"REQUEUE_INTERVAL_SECONDS": 30.0}, "REQUEUE_INTERVAL_SECONDS"),

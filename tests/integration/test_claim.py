@@ -18,6 +18,7 @@ from delivery.claim import Claimed, claim
 from delivery.models import Delivery
 from delivery.states import State
 from subscriptions.models import Organization, Subscription
+from tests.factories import body_of
 from tests.integration.test_outbox import CALLBACK, happen
 
 Subscribe = Callable[..., Subscription]
@@ -44,7 +45,7 @@ def test_a_claim_knows_all_that_an_attempt_needs(delivery: Delivery) -> None:
     claimed = claimed_from(delivery)
 
     assert (claimed.id, claimed.attempt, claimed.claim_number) == (delivery.id, 1, 1)
-    assert claimed.body == bytes(delivery.body.body)
+    assert claimed.body == body_of(delivery)
     assert (claimed.event_id, claimed.event_type) == (delivery.event.event_id, "order.paid")
     assert (claimed.webhook_id, claimed.lane) == (delivery.webhook_id, "first")
     assert (claimed.subscription_id, claimed.is_active) == (delivery.subscription_id, True)

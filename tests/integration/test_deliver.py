@@ -26,6 +26,7 @@ from delivery.services import send_test
 from delivery.states import Lane, State
 from subscriptions import services
 from subscriptions.models import Organization, Subscription
+from tests.factories import body_of
 from tests.integration.attempts import both_ways
 from tests.integration.test_outbox import CALLBACK, happen
 from tests.integration.test_recorder import terminate_own_connection
@@ -85,7 +86,7 @@ def test_an_accepted_event_is_delivered(here: Here) -> None:
 
     (request,) = here.receiver.at()
     delivery.refresh_from_db()
-    assert request.body == bytes(delivery.body.body)
+    assert request.body == body_of(delivery)
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["User-Agent"].startswith("Runhooks/")
     assert delivery.state == State.DELIVERED

@@ -43,6 +43,7 @@ from subscriptions.services import (
     subscription_delete,
     subscription_update,
 )
+from tests.factories import body_of
 from tests.integration.conftest import _delete_all, _filled_tables
 from tests.integration.moves import NO_REQUEST, refused
 from tests.integration.test_outbox import CALLBACK, happen
@@ -115,7 +116,7 @@ class Days(RuleBasedStateMachine):
             self._told(made[key], listener)
 
     def _told(self, row: Delivery, listener: Listener | None) -> None:
-        told = Told(row.id, row.event_id, bytes(row.body.body), listener)
+        told = Told(row.id, row.event_id, body_of(row), listener)
         if listener is not None and listener.disabled:
             told.move(State.HELD)
         told.before = told.state
@@ -320,6 +321,7 @@ class Days(RuleBasedStateMachine):
             assert (row.state, row.attempts, row.claim_number) == (told.state, told.attempts, told.claims)
             assert (row.finished_at is not None) == told.ended == (row.state in ENDED)
             assert (row.next_attempt_at is None) == (told.ended or row.state == State.HELD)
+            assert row.body is not None
             assert bytes(row.body.body) == told.body
             if told.before is not told.state:
                 assert (told.before, told.state) in ALLOWED

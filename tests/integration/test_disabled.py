@@ -21,7 +21,7 @@ from delivery.states import Lane, State
 from subscriptions.event_types import DisabledReason
 from subscriptions.models import Notice, Organization, Subscription
 from subscriptions.services import subscription_disable, subscription_update
-from tests.factories import Json, answer, logs, refusal
+from tests.factories import Json, answer, body_of, logs, refusal
 from tests.integration.conftest import CollectedWakeUps
 from tests.integration.test_claim import claimed_from, expire_lease
 from tests.integration.test_deliver import make_due
@@ -100,8 +100,8 @@ def test_disabling_leaves_an_event_a_log_entry_and_a_mail(
     event = Event.objects.get(type="subscription.disabled")
     told = event.deliveries.get()
     assert told.subscription_id == watcher.pk
-    assert f'"subscription_id":{disabled.pk},"name":"Hook"'.encode() in bytes(told.body.body)
-    assert b'"reason":"gone"' in bytes(told.body.body)
+    assert f'"subscription_id":{disabled.pk},"name":"Hook"'.encode() in body_of(told)
+    assert b'"reason":"gone"' in body_of(told)
     entry, request = logs(api, disabled.pk)
     assert (entry["status"], entry["status_code"]) == ("failed", None)
     assert entry["error_message"] == "Disabled: its receiver answered 410 Gone"

@@ -89,7 +89,7 @@ def test_a_delivery_is_what_it_would_have_been_at_once(
     ]
     assert told[0] == told[1]
     row = Delivery.objects.filter(event=later)[0]
-    assert (row.webhook_id, row.body.event_id) == (later.event_id, later.pk)
+    assert (row.webhook_id, row.body_id) == (later.event_id, later.bodies.get().pk)
 
 
 def test_the_number_of_recipients_changes_neither_the_statements_of_the_call_nor_those_of_a_chunk(

@@ -89,8 +89,8 @@ def test_a_crash_between_chunks_loses_and_doubles_nothing(
     class Killed(BaseException):
         pass
 
-    def killed(*args: Any) -> None:
-        note(*args)
+    def killed(*args: Any, **values: Any) -> None:
+        note(*args, **values)
         raise Killed
 
     pass_time(3600)

@@ -161,7 +161,13 @@ class World:
             for body in event.bodies.all()
         }
         deliveries = sorted(
-            [d.url, d.body.payload_format, d.webhook_id == event.event_id, d.state, d.subscription is None]
+            [
+                d.url,
+                d.body and d.body.payload_format,
+                d.webhook_id == event.event_id,
+                d.state,
+                d.subscription is None,
+            ]
             for d in event.deliveries.all()
         )
         named = self.said([event.type, event.source, event.subject])

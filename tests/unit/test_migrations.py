@@ -67,6 +67,12 @@ BEFORE = (
             ("note", models.CharField(max_length=10, null=True)),
             ("tries", models.IntegerField(db_default=0)),
             ("must", models.IntegerField()),
+            (
+                "of",
+                models.ForeignKey(
+                    "delivery.Canary", models.CASCADE, null=True, db_constraint=False, db_index=False
+                ),
+            ),
         ],
     ),
     operations.CreateModel("Canary", [("id", models.BigAutoField(primary_key=True))]),
@@ -107,6 +113,12 @@ UNSAFE: dict[str, Any] = {
     "a shorter text": alter(models.CharField(max_length=5, null=True)),
     "no NULL any more": alter(models.CharField(max_length=10)),
     "no default any more": alter(models.IntegerField(), "tries"),
+    "a foreign key that is checked now": alter(
+        models.ForeignKey("delivery.Canary", models.CASCADE, null=True, db_index=False), "of"
+    ),
+    "a foreign key to another table": alter(
+        models.ForeignKey("delivery.Delivery", models.CASCADE, null=True, db_constraint=False), "of"
+    ),
     "an index now": alter(models.CharField(max_length=10, null=True, db_index=True)),
     "an index under a lock": operations.AddIndex("delivery", INDEX),
     "a constraint that is checked under a lock": operations.AddConstraint("delivery", CHECK),

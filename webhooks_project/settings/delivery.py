@@ -74,6 +74,16 @@ SUBSCRIPTION_DISABLE_AFTER_DELIVERIES = env.integer("SUBSCRIPTION_DISABLE_AFTER_
 # What arrives while it is disabled is held for so long.
 DELIVERY_HELD_RETENTION_DAYS = env.number("DELIVERY_HELD_RETENTION_DAYS", 14.0, at_most=3650)
 
+# How long the log of attempts, the bodies, and events with all that belongs to them are kept, unless an
+# organization has days of its own. 0: for ever; attempts and bodies go with their event at the latest.
+ATTEMPTS_RETENTION_DAYS = env.integer("ATTEMPTS_RETENTION_DAYS", 90)
+BODIES_RETENTION_DAYS = env.integer("BODIES_RETENTION_DAYS", 90)
+EVENTS_RETENTION_DAYS = env.integer("EVENTS_RETENTION_DAYS", 90)
+# Events or attempts per transaction: with their deliveries and bodies some tens of milliseconds.
+RETENTION_BATCH_ROWS = env.integer("RETENTION_BATCH_ROWS", 500, at_least=1)
+# What is deleted per second, of all tables together: 170 million rows a day.
+RETENTION_ROWS_PER_SECOND = env.number("RETENTION_ROWS_PER_SECOND", 2000.0, at_least=1.0)
+
 REQUEUE_INTERVAL_SECONDS = env.number("REQUEUE_INTERVAL_SECONDS", 1.0)
 REQUEUE_BATCH_ROWS = env.integer("REQUEUE_BATCH_ROWS", 500, at_least=1)
 # A wake-up this old in an empty lane was lost.

@@ -77,4 +77,5 @@ CELERY_BEAT_SCHEDULE = {
     "old counts": _every(600, "forget_counts"),
     "held": _every(3600, "cancel_forgotten"),
     "answers": _every(600, "forget_answers"),
+    "retention": _every(300, "prune"),
 }

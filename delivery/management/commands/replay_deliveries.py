@@ -4,17 +4,13 @@ The replay is a row that running workers carry out, too; this command does its c
 so it needs none of them, and whoever is interrupted leaves the rest to the others.
 """
 
-import math
-import signal
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Event as Flag
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from delivery.management.long import INTERRUPTED, duration, interruption
 from delivery.management.replay_options import add_options, new_replay, replay_to_resume
 from delivery.models import Delivery, Replay
 from delivery.replays import chunks as replay_chunks
@@ -25,7 +21,6 @@ from subscriptions.management.audited import AuditedCommand
 from webhooks_project.errors import DomainError
 
 EXAMPLES = 5
-INTERRUPTED = 130
 # While the rate or somebody else's chunk makes it wait, it looks this often.
 LOOK_SECONDS = 0.25
 
@@ -114,27 +109,5 @@ class Progress:
         return f"{text}, {duration(left / pace)} left " if pace else f"{text} "
 
 
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
-
-
 def counted(count: int, skipped: int) -> str:
     return f"{count} {'delivery' if count == 1 else 'deliveries'} ({skipped} not replayable)"
-
-
-@contextmanager
-def interruption() -> Iterator[Flag]:
-    """Ctrl-C is noted, so that the numbers are those of what was committed; a second one ends at once."""
-    noted = Flag()
-
-    def note(*_: Any) -> None:
-        noted.set()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -64,7 +64,8 @@ def _webhook(delivery: Delivery) -> dict[str, Any]:
     return {
         "execution_id": delivery.event.subject,
         "url": shown_url(delivery.url),
-        "request": bytes(delivery.body.body).decode(),
+        # Nothing once the retention has deleted it.
+        "request": "" if delivery.body is None else bytes(delivery.body.body).decode(),
         # Values that carry secrets are masked when an attempt is logged.
         "headers": made[-1] if made else {"Content-Type": "application/json"},
         "source": SOURCE,

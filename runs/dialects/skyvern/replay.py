@@ -60,12 +60,13 @@ def retry_webhook(
         attempt = services.wait_for_attempt(delivery, seconds=timeout + settings.DELIVERY_WAIT_MARGIN_SECONDS)
     if attempt is not None and attempt.error_class in _BLOCKED:
         raise BlockedTarget(f"{attempt.error_message}. {HINT}", field="webhook_url")
+    sent = delivery.kept_body() if caller.may(Scope.RUNS_READ) else None
     return {
         "run_id": run.public_id,
         "run_type": run_type(run),
         "default_webhook_url": shown(default) or None,
         "target_webhook_url": shown(target),
-        "payload": bytes(delivery.body.body).decode() if caller.may(Scope.RUNS_READ) else None,
+        "payload": None if sent is None else bytes(sent.body).decode(),
         "headers": attempt.request_headers if attempt else {},
         "status_code": attempt.status_code if attempt else None,
         "latency_ms": int(attempt.duration_ms) if attempt and attempt.duration_ms is not None else None,

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from delivery import services
 from delivery.models import Delivery, EventBody
 from subscriptions.event_types import CARRY_EVERY_EVENT, PayloadFormat
+from tests.factories import body_of
 from tests.integration.dialects.conftest import Deliver, report
 from tests.integration.dialects.test_leap import make_workflow
 from tests.receiver import Receiver
@@ -99,9 +100,7 @@ def test_hard_content_is_sent_as_it_is_stored_in_every_format(
     complete_a_run(api, receiver, output)
     requests = deliver()
 
-    stored = {
-        delivery.webhook_id + delivery.url: bytes(delivery.body.body) for delivery in Delivery.objects.all()
-    }
+    stored = {delivery.webhook_id + delivery.url: body_of(delivery) for delivery in Delivery.objects.all()}
     for request in requests:
         url = receiver.url(request.path)
         assert request.body == stored[request.headers["webhook-id"] + url]

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from delivery.models import Attempt, Delivery
 from subscriptions import services
 from subscriptions.models import ApiKey, Organization
-from tests.factories import answer
+from tests.factories import answer, body_of
 from tests.integration.dialects.conftest import Deliver, report
 from tests.integration.dialects.test_skyvern import Caller, caller_of
 from tests.integration.test_sender import closed_port
@@ -80,7 +80,7 @@ def test_what_is_signed_is_what_is_sent_is_what_is_stored(
     run_id = ended_task(caller, receiver.url(), output)
 
     (request,) = deliver()
-    assert request.body == bytes(Delivery.objects.get().body.body)
+    assert request.body == body_of(Delivery.objects.get())
     assert validate_skyvern_request_headers(request, caller.key)
     assert b'"whole":[3,0,100000000000000000000,{"deep":7}],"large":9007199254740993,' in request.body
     assert json.loads(request.body)["output"] == output
