@@ -51,7 +51,8 @@ WITH asked AS MATERIALIZED (
 SELECT c.id, c.organization_id, c.subscription_id, c.callback, c.webhook_id, c.is_test, c.once, c.lane,
        c.attempts + 1 AS attempt, c.claim_number, extract(epoch FROM c.lease)::float8 AS lease_seconds,
        c.claims_lost, c.reason, now() AS claimed_at, e.event_id, e.type AS event_type, e.occurred_at, b.body,
-       s.version AS subscription_version, s.is_active, s.deleted_at, s.disabled_at, s.failing_since
+       s.version AS subscription_version, s.is_active, s.deleted_at, s.disabled_at, s.failing_since,
+       s.failing_told_at, s.last_told_at
 FROM claimed c
 JOIN delivery_event e ON e.id = c.event_id
 JOIN delivery_eventbody b ON b.id = c.body_id
@@ -90,6 +91,8 @@ class Claimed:
     deleted_at: datetime | None
     disabled_at: datetime | None
     failing_since: datetime | None
+    failing_told_at: datetime | None
+    last_told_at: datetime | None
 
 
 def claim(delivery_id: UUID, attempt: int) -> Claimed | None:

@@ -17,10 +17,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from delivery import hold, outbox
+from delivery import failing, hold, outbox
 from delivery.cancel import LOG_STOPPED, STOPPED_COLUMNS, stop_reason
 from delivery.recorder import Outcome, record
-from delivery.states import ErrorClass, State
+from delivery.states import NOT_TRIED, ErrorClass, State
 from subscriptions import notices
 from subscriptions.event_types import SUBSCRIPTION_DISABLED, DisabledReason
 from subscriptions.ids import first_uuid7
@@ -39,7 +39,7 @@ FAILURES = """
 SELECT count(DISTINCT delivery_id), coalesce(bool_or(success), false)
 FROM delivery_attempt
 WHERE subscription_id = %(subscription_id)s AND id >= %(first_id)s AND created_at >= %(since)s AND NOT is_test
-  AND error_class NOT IN ('cancelled', 'subscription_disabled')
+  AND error_class <> ALL(%(not_tried)s)
 """
 
 LOG_DISABLED = f"""
@@ -107,20 +107,33 @@ def record_gone(outcome: Outcome) -> bool:
 
 
 def note(outcome: Outcome) -> None:
-    """Keep `failing_since` true to what was just recorded; disable what has failed for its whole span."""
+    """Keep `failing_since` true to what was just recorded; tell of what fails, and disable what has failed
+    for its whole span.
+    """
     claimed = outcome.claimed
     id_ = claimed.subscription_id
     if id_ is None or claimed.is_test or is_gone(outcome):
         return
     if outcome.accepted:
         _successes.add(id_, now=time.monotonic())
-        if claimed.failing_since is not None:
-            Subscription.objects.filter(pk=id_, failing_since__isnull=False).update(failing_since=None)
+        if claimed.failing_since is not None or claimed.failing_told_at is not None:
+            _note_success(id_)
     elif claimed.failing_since is None:
         if not _successes.is_recent(id_, now=time.monotonic()):
             Subscription.objects.filter(pk=id_, failing_since=None).update(failing_since=Now())
-    elif claimed.claimed_at - claimed.failing_since >= span():
-        disable_if_failing(id_, claimed.id)
+    elif claimed.claimed_at - claimed.failing_since >= span() and disable_if_failing(id_, claimed.id):
+        return
+    elif failing.is_to_be_told(outcome):
+        failing.tell(outcome)
+
+
+def _note_success(subscription_id: int) -> None:
+    """It fails no more. Who was told that it does is told of that as well, in one transaction with it."""
+    untold = Subscription.objects.filter(
+        pk=subscription_id, failing_told_at=None, failing_since__isnull=False
+    )
+    if not untold.update(failing_since=None):
+        failing.tell_recovered(subscription_id)
 
 
 def failing_count(*, most: int) -> int:
@@ -144,7 +157,15 @@ def disable_if_failing(subscription_id: int, delivery_id: UUID) -> bool:
         return False
     first_id = first_uuid7(int((row - CLOCKS_APART).timestamp() * 1000))
     with connection.cursor() as cursor:
-        cursor.execute(FAILURES, {"subscription_id": subscription_id, "since": row, "first_id": first_id})
+        cursor.execute(
+            FAILURES,
+            {
+                "subscription_id": subscription_id,
+                "since": row,
+                "first_id": first_id,
+                "not_tried": sorted(NOT_TRIED),
+            },
+        )
         deliveries, any_success = cursor.fetchone()
     if any_success:
         # A failure and a success that ran side by side: it was noted too late to be cleared.

@@ -25,7 +25,7 @@ from delivery.queue import WakeUp, publish_after_commit
 from delivery.states import Lane
 from subscriptions.ids import uuid7
 from subscriptions.models import Organization, Subscription
-from subscriptions.selectors import Recipient, recipient, recipients, still_disabled
+from subscriptions.selectors import NOBODY, Recipient, recipient, recipients, still_disabled
 from webhooks_project.arrays import array
 from webhooks_project.statements import Statement
 
@@ -48,6 +48,8 @@ class NewEvent:
     detail: Any = None
     event_id: str | None = None
     is_test: bool = False
+    #: the subscription that it is about: not told, whatever it asked for
+    not_to: int = NOBODY
 
 
 def append(new: NewEvent, *, callback: Callback | None = None) -> Event:
@@ -103,10 +105,11 @@ class Asked(NamedTuple):
     organization_id: int
     event_type: str
     workflow_id: str
+    not_to: int
 
 
 def _asked(new: NewEvent) -> Asked:
-    return Asked(new.organization.pk, new.event_type, new.source)
+    return Asked(new.organization.pk, new.event_type, new.source, new.not_to)
 
 
 def _found(asked: Asked) -> list[Recipient]:

@@ -49,3 +49,7 @@ class ErrorClass(StrEnum):
     SUBSCRIPTION_DISABLED = "subscription_disabled"
     WORKER_LOST = "worker_lost"
     NOT_SENT = "not_sent"
+
+
+# Entries of the attempt log for which nothing was tried: they say nothing of the receiver.
+NOT_TRIED = frozenset({ErrorClass.CANCELLED, ErrorClass.SUBSCRIPTION_DISABLED, ErrorClass.WORKER_LOST})

@@ -1,6 +1,6 @@
 """The catalogue of event types, and which of them each payload format can carry. Pure.
 
-Six are seed 001's; `workflow.queued`, `workflow.cancelled` and `subscription.disabled` are ours.
+Six are seed 001's; `workflow.queued`, `workflow.cancelled` and those of subscriptions are ours.
 """
 
 import re
@@ -15,16 +15,20 @@ STEP_STARTED = "workflow.step.started"
 STEP_COMPLETED = "workflow.step.completed"
 STEP_FAILED = "workflow.step.failed"
 
+SUBSCRIPTION_FAILING = "subscription.failing"
+SUBSCRIPTION_RECOVERED = "subscription.recovered"
 SUBSCRIPTION_DISABLED = "subscription.disabled"
 
 RUN_ENDED = (WORKFLOW_COMPLETED, WORKFLOW_FAILED, WORKFLOW_CANCELLED)
 CATALOGUE = (
     *(WORKFLOW_QUEUED, WORKFLOW_STARTED, *RUN_ENDED, STEP_STARTED, STEP_COMPLETED, STEP_FAILED),
-    SUBSCRIPTION_DISABLED,
+    *(SUBSCRIPTION_FAILING, SUBSCRIPTION_RECOVERED, SUBSCRIPTION_DISABLED),
 )
 EVERY_EVENT = "*"
 # Only told to those who name them: `*` stands for what happens to runs that someone has taken up.
-BY_NAME_ONLY = frozenset({WORKFLOW_QUEUED, SUBSCRIPTION_DISABLED})
+BY_NAME_ONLY = frozenset(
+    {WORKFLOW_QUEUED, SUBSCRIPTION_FAILING, SUBSCRIPTION_RECOVERED, SUBSCRIPTION_DISABLED}
+)
 
 RESERVED_PREFIXES = ("workflow.", "subscription.")
 NAME_MAX_CHARACTERS = 128

@@ -146,6 +146,10 @@ class Subscription(models.Model):
     )
     # The first failure after the last success, to a minute (delivery/health.py); None: all is well.
     failing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    # When it was told that this one fails (delivery/failing.py); None: it was not, or of its recovery since.
+    failing_told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The latest such time, whatever came after it.
+    last_told_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Raised by every change here and of the secrets: the worker's cache is keyed by it.
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -44,8 +44,11 @@ class Recipient(NamedTuple):
     disabled_at: datetime | None
 
 
+# Ids are above 0.
+NOBODY = 0
 # Who asked for an event; its values are those of `matching`.
 MATCHING = """organization_id = %(organization_id)s AND is_active AND events && %(names)s::varchar[]
+  AND id <> %(not_to)s
   AND (workflow_ids = '{}' OR workflow_ids @> %(workflows)s::varchar[])"""
 RECIPIENTS = Statement(
     "runhooks_recipients",
@@ -56,20 +59,35 @@ WHERE {MATCHING} LIMIT %(most)s
 )
 
 
-def matching(*, organization_id: int, event_type: str, workflow_id: str) -> dict[str, Any]:
-    """An event without a workflow (a custom one) reaches subscriptions that are limited to none."""
+def matching(
+    *, organization_id: int, event_type: str, workflow_id: str, not_to: int = NOBODY
+) -> dict[str, Any]:
+    """An event without a workflow (a custom one) reaches subscriptions that are limited to none.
+
+    `not_to` is a subscription that is not told, whatever it asked for.
+    """
     names = [event_type] if event_type in BY_NAME_ONLY else [event_type, EVERY_EVENT]
-    return {"organization_id": organization_id, "names": array(names), "workflows": array([workflow_id])}
+    workflows = array([workflow_id])
+    return {
+        "organization_id": organization_id,
+        "names": array(names),
+        "workflows": workflows,
+        "not_to": not_to,
+    }
 
 
-def recipients(*, organization_id: int, event_type: str, workflow_id: str, most: int) -> list[Recipient]:
+def recipients(
+    *, organization_id: int, event_type: str, workflow_id: str, most: int, not_to: int = NOBODY
+) -> list[Recipient]:
     """Those who asked for such an event: the recipients at this moment, disabled ones among them; some
     `most` of them if there are more.
 
     In SQL, for each event asks this: through the ORM it costs ten times the CPU. Sorted here, for there the
     limit would be reached only after all were sorted.
     """
-    asked = matching(organization_id=organization_id, event_type=event_type, workflow_id=workflow_id)
+    asked = matching(
+        organization_id=organization_id, event_type=event_type, workflow_id=workflow_id, not_to=not_to
+    )
     return sorted(Recipient(**row) for row in RECIPIENTS.run(asked | {"most": most}))
 
 

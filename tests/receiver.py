@@ -66,6 +66,10 @@ class Receiver:
     def reply(self, *replies: Reply | int, path: str = "/hook") -> None:
         self._replies[path].extend(Reply(r) if isinstance(r, int) else r for r in replies)
 
+    def always(self, status: int, path: str = "/hook") -> None:
+        """From now on, whatever was to come."""
+        self._replies[path] = deque([Reply(status)])
+
     def hang(self, path: str = "/hook") -> None:
         """Accept requests, answer none of them until `release` is set."""
         self.reply(Reply(before=lambda handler: _ignore(self.release.wait(60))), path=path)

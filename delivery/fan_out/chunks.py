@@ -79,15 +79,16 @@ FROM (SELECT event_id, created_at FROM delivery_fanout LIMIT %(most)s) AS waitin
 
 
 def keep(
-    *, organization_id: int, event_type: str, workflow_id: str, event_ids: Sequence[UUID]
+    *, organization_id: int, event_type: str, workflow_id: str, not_to: int, event_ids: Sequence[UUID]
 ) -> dict[str, int]:
     """All who match at this moment are to be told of these events; how many they are, by payload format.
 
     In the transaction that makes the events; a worker is woken up after it.
     """
-    parameters = matching(organization_id=organization_id, event_type=event_type, workflow_id=workflow_id) | {
-        "events": array(event_ids)
-    }
+    parameters = matching(
+        organization_id=organization_id, event_type=event_type, workflow_id=workflow_id, not_to=not_to
+    )
+    parameters |= {"events": array(event_ids)}
     with connection.cursor() as cursor:
         cursor.execute(KEEP, parameters)
         numbers = dict(cursor.fetchall())

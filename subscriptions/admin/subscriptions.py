@@ -64,7 +64,7 @@ class SubscriptionAdmin(ServiceAdmin):
     )
     FIXED_FIELDS: tuple[str, ...] = (
         *("id", "organization", "header_names", "signing_keys", "disabled_at", "disabled_reason"),
-        *("failing_since", "version", "created_at", "updated_at", "deleted_at"),
+        *("failing_since", "failing_told_at", "version", "created_at", "updated_at", "deleted_at"),
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:

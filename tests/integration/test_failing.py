@@ -87,6 +87,27 @@ def test_retries_of_one_delivery_are_not_many_deliveries(
     assert subscription.disabled_at is None
 
 
+def test_what_ended_its_workers_is_no_failure_of_its_receiver(
+    organization: Organization, subscription: Subscription, attempt: Attempting, receiver: Receiver
+) -> None:
+    fail(organization, receiver, attempt, 18)
+    poison = happen(organization).deliveries.get()
+    for _ in range(5):
+        claimed_from(poison)
+        expire_lease(poison)
+    attempt(poison)
+    assert poison.attempt_log.get().error_class == "worker_lost"
+    fail_for(subscription, 6)
+
+    fail(organization, receiver, attempt, 1)
+
+    subscription.refresh_from_db()
+    assert subscription.disabled_at is None
+    fail(organization, receiver, attempt, 1)
+    subscription.refresh_from_db()
+    assert subscription.disabled_reason == "failing"
+
+
 def test_a_success_begins_the_count_anew(
     organization: Organization, subscription: Subscription, attempt: Attempting, receiver: Receiver
 ) -> None:

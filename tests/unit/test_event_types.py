@@ -23,7 +23,8 @@ RESERVED = (
 
 
 def test_the_catalogue_has_seed_001s_six_and_our_three() -> None:
-    assert set(CATALOGUE) == {*SEED_001, "workflow.queued", "workflow.cancelled", "subscription.disabled"}
+    of_subscriptions = {f"subscription.{what}" for what in ("failing", "recovered", "disabled")}
+    assert set(CATALOGUE) == {*SEED_001, "workflow.queued", "workflow.cancelled", *of_subscriptions}
 
 
 @pytest.mark.parametrize("name", [*SEED_001, "workflow.cancelled", "*", "invoice.paid"])

@@ -71,6 +71,15 @@ DELIVERY_CLAIMS_LOST_MAX = env.integer("DELIVERY_CLAIMS_LOST_MAX", 5, at_least=1
 # Nothing but failures for so long (0: never) and for at least so many deliveries disables a subscription.
 SUBSCRIPTION_DISABLE_AFTER_DAYS = env.number("SUBSCRIPTION_DISABLE_AFTER_DAYS", 5.0, at_most=365)
 SUBSCRIPTION_DISABLE_AFTER_DELIVERIES = env.integer("SUBSCRIPTION_DISABLE_AFTER_DELIVERIES", 20, at_least=1)
+# Nothing but failures for so long (0: never) or until a delivery is exhausted, and at least so many failed
+# attempts, are told of as its failing; once in so long at the most, and its recovery after it.
+SUBSCRIPTION_FAILING_AFTER_MINUTES = env.number(
+    "SUBSCRIPTION_FAILING_AFTER_MINUTES", 10.0, at_most=7 * 24 * 60
+)
+SUBSCRIPTION_FAILING_AFTER_ATTEMPTS = env.integer("SUBSCRIPTION_FAILING_AFTER_ATTEMPTS", 3, at_least=1)
+SUBSCRIPTION_TOLD_AGAIN_AFTER_MINUTES = env.number(
+    "SUBSCRIPTION_TOLD_AGAIN_AFTER_MINUTES", 60.0, at_most=7 * 24 * 60
+)
 # What arrives while it is disabled is held for so long.
 DELIVERY_HELD_RETENTION_DAYS = env.number("DELIVERY_HELD_RETENTION_DAYS", 14.0, at_most=3650)
 
