@@ -20,6 +20,7 @@ from delivery.doctor import rows
 from delivery.doctor.bounded import Question
 from delivery.fan_out import chunks as fan_out
 from delivery.models import Worker
+from delivery.retention import selectors as retention
 from delivery.stats import selectors as stats
 from delivery.stats.slots import BOUNDS_MS
 
@@ -67,6 +68,10 @@ class Rows(Collector):
             yield _one("canary_age_seconds", "Since a worker last carried out what beat sends.", age)
         if (lag := stats.lag_seconds()) is not None:
             yield _one("counts_behind_seconds", "How far the counts of attempts are behind the log.", lag)
+        if (ages := retention.ages()) is not None:
+            yield _one("retention_seconds_ago", "Since the retention was last at work.", ages.ended)
+            if ages.done is not None:
+                yield _one("retention_done_seconds_ago", "Since it last got through everything.", ages.done)
         yield from _counts(stats.ever())
 
 

@@ -10,7 +10,8 @@ from delivery.event import EventBody as EventBody
 from delivery.fan_out.model import FanOut as FanOut  # a model of this app, too
 from delivery.phases import Phases
 from delivery.replays.model import Replay as Replay  # a model of this app, too
-from delivery.retention.model import BodiesMark as BodiesMark  # a model of this app, too
+from delivery.retention.model import BodiesMark as BodiesMark  # models of this app, too
+from delivery.retention.model import RetentionMark as RetentionMark
 from delivery.seen import Canary as Canary  # models of this app, too
 from delivery.seen import Worker as Worker
 from delivery.slow_receiver import SlowReceiver as SlowReceiver

@@ -12,7 +12,7 @@ from django.db import DatabaseError, Error, connection
 from delivery import presence
 from delivery.broker import BrokerAway, BrokerFacts, ask, queue_names
 from delivery.canary import age_seconds
-from delivery.doctor import broker, database, rows, workers
+from delivery.doctor import broker, database, rows, upkeep, workers
 from delivery.doctor.bounded import Question
 from delivery.doctor.finding import Finding, Level, error, worst
 
@@ -71,7 +71,7 @@ def _work(facts: BrokerFacts | None) -> Iterator[Finding]:
     yield from _look("workers", lambda: workers.judge(presence.seen(), queue_names(), waiting))
     in_queue = None if waiting is None else waiting.get(CANARY_QUEUE)
     yield from _look("beat.canary", lambda: [workers.judge_canary(age_seconds(), in_queue)])
-    for id_, check in rows.CHECKS.items():
+    for id_, check in {**rows.CHECKS, **upkeep.CHECKS}.items():
         yield from _look(id_, check)
 
 

@@ -1,4 +1,4 @@
-"""How far an organization's bodies have been deleted, where they go before their events do."""
+"""How far the retention is: of each organization's bodies, and as a whole."""
 
 from django.db import models
 
@@ -18,3 +18,14 @@ class BodiesMark(models.Model):
 
     def __str__(self) -> str:
         return str(self.up_to)
+
+
+class RetentionMark(models.Model):
+    """One row: when beat last had it done."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    ended_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True, help_text="When a pass last got through everything.")
+
+    def __str__(self) -> str:
+        return f"ended {self.ended_at}"

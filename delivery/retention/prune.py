@@ -14,8 +14,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
+from django.db.models.functions import Now
 
 from delivery.retention import batches
+from delivery.retention.model import RetentionMark
 from delivery.retention.policy import Policy, policies
 
 logger = logging.getLogger(__name__)
@@ -82,9 +84,13 @@ def prune(
 def prune_for_a_while(stop: Callable[[], bool]) -> None:
     """Beat's task: what has come of age since the last one, as the settings and organizations want it."""
     try:
-        prune(policies(), Pace(stop=stop, until=time.monotonic() + TASK_SECONDS))
+        tally = prune(policies(), Pace(stop=stop, until=time.monotonic() + TASK_SECONDS))
     except OthersPrune:
         logger.info("another process prunes")
+        return
+    RetentionMark.objects.update_or_create(
+        pk=1, defaults={"ended_at": Now()} | ({"done_at": Now()} if tally.is_done else {})
+    )
 
 
 def _through(

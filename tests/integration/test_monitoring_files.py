@@ -13,6 +13,7 @@ from pytest_django import Settings
 from delivery import metrics
 from delivery.canary import mark_seen
 from delivery.presence import Load, Presence
+from delivery.retention.prune import prune_for_a_while
 from tests.brokers import pointed_at, valkey
 from tests.counted import attempted, count
 from tests.integration.test_metrics import samples
@@ -35,6 +36,7 @@ def there(client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
     attempted()
     count()
     mark_seen()
+    prune_for_a_while(lambda: False)
     load = Load(under_way=5, given_back={"receiver_busy": 2})
     Presence("worker-1@host", lambda: ["deliveries.first"], 8, load=lambda: load).say_if_due()
     with valkey() as broker, pointed_at(broker.url):

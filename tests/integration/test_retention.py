@@ -13,6 +13,8 @@ from rest_framework.test import APIClient
 from delivery.fan_out.model import FanOut
 from delivery.models import Attempt, BodiesMark, Delivery, Event, EventBody, Replay, StatsMark
 from delivery.replays import services as replays
+from delivery.retention import selectors
+from delivery.retention.prune import prune_for_a_while
 from delivery.states import OPEN, State
 from delivery.tasks import prune
 from runs.models import Run
@@ -276,6 +278,24 @@ def test_beat_has_it_done(organization: Organization, subscription: Subscription
     prune()
 
     assert rows() == [1, 1, 1, 0]
+    ages = selectors.ages()
+    assert ages is not None
+    assert ages.done is not None
+    assert ages.ended == ages.done < 60
+
+
+def test_a_pass_that_does_not_get_through_is_noted_as_such(
+    organization: Organization, subscription: Subscription
+) -> None:
+    aged(organization, 91)
+    prune()
+
+    prune_for_a_while(lambda: True)
+
+    ages = selectors.ages()
+    assert ages is not None
+    assert ages.done is not None
+    assert ages.ended < ages.done
 
 
 # --- Days of an organization ---

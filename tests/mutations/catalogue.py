@@ -325,4 +325,18 @@ MUTATIONS = (
         new="held.mode = 'ExclusiveLock'",
         tests="tests/integration/test_roll_up.py",
     ),
+    Mutation(
+        promise="an event goes when all its attempts are counted",
+        file="delivery/retention/batches.py",
+        old='OVER_AND_COUNTED = f"{OVER} AND {IS_COUNTED}"',
+        new="OVER_AND_COUNTED = OVER",
+        tests="tests/integration/test_retention.py",
+    ),
+    Mutation(
+        promise="an attempt that goes before its event is counted",
+        file="delivery/retention/batches.py",
+        old="a.created_at < {COUNTED_UNTIL} AND NOT EXISTS (",
+        new="NOT EXISTS (",
+        tests="tests/integration/test_retention.py",
+    ),
 )
