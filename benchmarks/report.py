@@ -19,7 +19,8 @@ def table(outcome: Outcome) -> str:
         return "\n".join([*lines, f"  skipped: {outcome.skipped}"])
     if outcome.failed:
         return "\n".join([*lines, *(f"  PROBLEM {problem}" for problem in outcome.problems)])
-    lines.append(f"{COLUMNS}   CPU ms per delivery")
+    if outcome.runs:
+        lines.append(f"{COLUMNS}   CPU ms per delivery")
     for who, variant in dict.fromkeys((run.who, run.variant) for run in outcome.runs):
         lines.append(row(outcome.of(who, variant)))
     lines += [f"  {line(bar)}" for bar in outcome.bars]

@@ -10,15 +10,23 @@ COLUMNS = """
     WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position"""
 
 
-def copy_rows(product: Contestant, table: str, like: str, count: int, changed: Mapping[str, str]) -> None:
+def copy_rows(
+    product: Contestant,
+    table: str,
+    like: str,
+    count: int,
+    changed: Mapping[str, str],
+    *,
+    apart_ms: int = 500,
+) -> None:
     """`count` copies of the row of `table` with the condition `like`, older than it, oldest first.
 
     `changed` has an SQL expression per column; `n` in it is the number of the copy, counted down. Reading
     the columns from the database keeps this from ageing with the tables.
     """
     columns = [name for (name,) in product.query(COLUMNS, [table])]
-    # Keys are time-ordered, so that history lies where history lies: half a second apart.
-    back = "n * interval '500 ms'"
+    # Keys are time-ordered, so that history lies where history lies.
+    back = f"n * interval '{apart_ms} ms'"
     values = {"id": f"uuidv7(-({back}))", "created_at": f"now() - {back}", **changed}
     chosen = ", ".join(values.get(column, f"one.{column}") for column in columns)
     names = ", ".join(columns)

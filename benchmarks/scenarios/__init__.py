@@ -1,6 +1,7 @@
 """One module per line of the table; each has a class with a name, a line about the work, and `run`."""
 
 from benchmarks.bench import Scenario
+from benchmarks.scenarios.admin import Admin
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.batch import Batch
 from benchmarks.scenarios.bursts import fanout, single
@@ -26,6 +27,7 @@ ALL: tuple[Scenario, ...] = (
     Concurrency(),
     Https(),
     History(),
+    Admin(),
     Backlog(),
     Scale(),
 )
