@@ -106,6 +106,8 @@ dialects: venv ## What the five systems' users rely on, and the tests that prove
 
 # A file is done by one process, for its tests share what takes long to start.
 tests: venv clients ## All tests, in random order; `.venv/bin/python -m pytest path -x` for some
+	@command -v chromium > /dev/null \
+		|| { echo "the tests need the package \`chromium\`: apt-get install chromium" >&2; exit 1; }
 	$(PY) -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
 
 format: venv ## Rewrite files in the project's format

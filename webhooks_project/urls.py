@@ -1,5 +1,6 @@
 """Composition of the apps' URLs."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -18,6 +19,8 @@ admin.site.site_header = admin.site.site_title = "Runhooks"
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/docs", permanent=False)),
+    # Asked for by browsers on pages that name none.
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}subscriptions/favicon.svg")),
     path("healthz", healthz),
     path("readyz", readyz),
     path("metrics", metrics),
