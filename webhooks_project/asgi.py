@@ -1,6 +1,7 @@
 """The API and admin for ASGI servers: plain reports of events on the event loop, all else in threads."""
 
 import asyncio
+import time
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +17,11 @@ from delivery.database import DATABASE_AWAY
 from subscriptions.api.authentication import presented_key
 from subscriptions.keys import hash_api_key
 from subscriptions.known_keys import kept_key, valid_key
-from webhooks_project import api_errors, collecting
+from webhooks_project import api_errors, collecting, measured
 from webhooks_project.bodies import Bodies, BodyTooSlow, ClientGone, Receive
 from webhooks_project.connections import drop_dead_connection
 from webhooks_project.environ import Application, Environ, Scope, environ_of
-from webhooks_project.threads import Send, Threads
+from webhooks_project.threads import Message, Send, Threads
 
 
 class OnLoop:
@@ -38,7 +39,12 @@ class OnLoop:
         if scope["type"] != "http":
             # So servers learn that there is nothing to be told of their start and end.
             raise ValueError(f"{scope['type']} is not spoken here")
-        environ = environ_of(scope)
+        environ, watched = environ_of(scope), Watched(send)
+        await self._serve(environ, receive, watched)
+        if watched.status:
+            measured.note(environ["REQUEST_METHOD"], environ["PATH_INFO"], watched.status, watched.seconds())
+
+    async def _serve(self, environ: Environ, receive: Receive, send: Send) -> None:
         try:
             body = await self._bodies.read(environ, receive)
         except ClientGone:
@@ -65,6 +71,23 @@ class OnLoop:
                 await tell(said, send)
                 return
         await self._threads.answer(environ, send)
+
+
+class Watched:
+    """`send` that knows what was said, and for how long it has been there."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._began = time.perf_counter()
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if "status" in message:
+            self.status = message["status"]
+        await self._send(message)
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
 
 
 def is_valid(key_hash: str) -> bool:

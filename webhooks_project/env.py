@@ -6,11 +6,14 @@ file, `NAME_FILE=/run/secrets/name`, as container platforms hand out secrets.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
+# prometheus_client's name for the folder of processes that count together.
+MEASUREMENTS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class BadEnvironment(Exception):
@@ -20,6 +23,12 @@ class BadEnvironment(Exception):
 def choose_settings() -> None:
     """Name this project's settings module, unless the caller has named another."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webhooks_project.settings")
+
+
+def measure_together(make_folder: Callable[[], str]) -> None:
+    """Processes that are started from now on count together, unless somebody has named a folder for that."""
+    if MEASUREMENTS not in os.environ:
+        os.environ[MEASUREMENTS] = make_folder()
 
 
 def _raw(name: str) -> str | None:

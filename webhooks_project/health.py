@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from delivery import metrics as delivery_metrics
 from delivery.doctor.readiness import PARTS, readiness
+from webhooks_project import measured
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -42,4 +43,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
         page = delivery_metrics.page()
     except (Error, TimeoutError) as away:
         return HttpResponse(type(away).__name__, status=503, content_type="text/plain")
-    return HttpResponse(page, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return HttpResponse(page + measured.page(), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -6,14 +6,21 @@ that offer another protocol, and hangs up on kept connections the moment that it
 mended here.
 """
 
+import atexit
+import os
+import shutil
 from asyncio import TimerHandle, Transport
 from collections.abc import Iterator, Sequence
+from functools import partial
 from http import HTTPStatus
+from tempfile import mkdtemp
 from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn_worker import UvicornWorker
+
+from webhooks_project import env
 
 # Request line, and all header fields with their names. As many as gunicorn's own workers accept.
 LINE_MAX_BYTES = 4094
@@ -226,6 +233,18 @@ class Connection(HttpToolsProtocol):
             super().shutdown()
 
 
+def folder_of_this_process(parent: str | None) -> str:
+    """Is gone when this process ends; its children, which leave in the same way, let it be."""
+    folder, owner = mkdtemp(prefix="runhooks-api-", dir=parent), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
 class Worker(UvicornWorker):  # type: ignore[misc]
     """One of the API's processes."""
 
@@ -241,5 +260,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Here gunicorn has not forked yet.
+        env.measure_together(partial(folder_of_this_process, self.cfg.worker_tmp_dir))
         # Before gunicorn loses patience, so that what is left is given up in order.
         self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - 1)

@@ -10,6 +10,8 @@ import requests
 from local import temporary
 from local.stack import Stack, StackConfig
 
+METRICS_TOKEN = "sesame"
+
 
 class Api:
     """The HTTP API with a key of every scope."""
@@ -58,6 +60,7 @@ class Api:
 def stack() -> Iterator[Stack]:
     """Two workers; leases are short (2 s time-out + 2 s), so that taking over can be watched."""
     env = {"DELIVERY_LEASE_MARGIN_SECONDS": "2", "API_DATABASE_TIMEOUT_SECONDS": "2"}
+    env["METRICS_TOKEN"] = METRICS_TOKEN
     with (
         temporary.folder() as folder,
         Stack(StackConfig(data_dir=folder, workers=2, concurrency=16, env=env)) as running,

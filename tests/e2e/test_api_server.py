@@ -12,11 +12,12 @@ from contextlib import ExitStack, closing
 import psutil
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from local.service import Service
 from local.stack import Stack
 from tests.chaos.breaker import paused
-from tests.e2e.conftest import Api, eventually
+from tests.e2e.conftest import METRICS_TOKEN, Api, eventually
 from tests.served import refuses
 
 CALLS = 20
@@ -78,6 +79,38 @@ def test_a_process_that_is_killed_is_replaced(api: Api, stack: Stack, server: Se
 
     eventually(lambda: set(psutil.Process(server.pid).children()) - set(killed), 10, "there is another one")
     assert report(api).status_code == 202
+
+
+def test_any_process_tells_of_the_requests_of_all_also_of_those_that_ended(
+    api: Api, stack: Stack, server: Service
+) -> None:
+    before = answered(stack, "/v1/events", "2xx")
+    server.send(signal.SIGTTIN)  # gunicorn starts one more
+    processes = psutil.Process(server.pid).children
+    eventually(lambda: len(processes()) == 2, 10, "there are two")
+
+    assert {report(api).status_code for _ in range(CALLS)} == {202}
+    assert requests.get(f"{stack.base_url}/v1/nothing-{CALLS}", timeout=10).status_code == 404
+
+    assert {answered(stack, "/v1/events", "2xx") for _ in range(10)} == {before + CALLS}
+    os.kill(processes()[0].pid, signal.SIGKILL)
+    server.send(signal.SIGTTOU)
+    eventually(lambda: len(processes()) == 1, 10, "there is one again")
+    assert answered(stack, "/v1/events", "2xx") == before + CALLS
+    assert answered(stack, "other", "4xx") >= 1
+
+
+def answered(stack: Stack, route: str, status: str) -> float:
+    """How many requests /metrics says were answered so."""
+    headers = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+    page = requests.get(f"{stack.base_url}/metrics", headers=headers, timeout=10)
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(page.text)
+        for sample in family.samples
+        if sample.name == "runhooks_api_request_seconds_count"
+        and (sample.labels["route"], sample.labels["status"]) == (route, status)
+    )
 
 
 def idle(stack: Stack) -> http.client.HTTPConnection:
