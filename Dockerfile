@@ -8,6 +8,7 @@ COPY webhooks_project webhooks_project
 COPY subscriptions subscriptions
 COPY delivery delivery
 COPY runs runs
+COPY portal portal
 # Placeholders for this one step; nothing of them stays in the image.
 RUN SECRET_KEY=build ENCRYPTION_KEYS=build DATABASE_URL=postgres://build BROKER_URL=redis://build \
     python manage.py collectstatic --noinput --verbosity 0

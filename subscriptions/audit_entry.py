@@ -18,6 +18,7 @@ class ActorKind(StrEnum):
 
     USER = "user"
     API_KEY = "api_key"
+    PORTAL = "portal"
     COMMAND = "command"
     SERVICE = "service"
 

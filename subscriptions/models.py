@@ -63,6 +63,8 @@ class Organization(models.Model):
     events_retention_days = models.PositiveIntegerField(
         null=True, blank=True, help_text=f"Of events with all that belongs to them. {RETENTION_HELP}"
     )
+    # Raised to end all links to the portal and the sessions that they opened (portal/access.py).
+    portal_generation = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     def __str__(self) -> str:

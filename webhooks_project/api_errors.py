@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 DATABASE_RETRY_SECONDS = 5
 # Pages for people answer in HTML, everything else in JSON.
-PAGES = ("/admin/",)
+PAGES = ("/admin/", "/portal/")
 FAULT = "Something went wrong here; it has been logged."
 
 

@@ -12,6 +12,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 HEADER = "Content-Security-Policy"
+# Templates of Django's admin and of our own, which have neither scripts nor styles in them.
+STRICT = ("/admin/", "/portal/")
 
 
 class ContentSecurityPolicyMiddleware:
@@ -45,4 +47,4 @@ class NoStoreMiddleware:
 def kind(request: HttpRequest, response: HttpResponseBase) -> str:
     if not response.headers.get("Content-Type", "").startswith("text/html"):
         return "data"
-    return "admin" if request.path.startswith("/admin/") else "pages"
+    return "strict" if request.path.startswith(STRICT) else "pages"

@@ -27,6 +27,8 @@ urlpatterns = [
     path("v1/", include("subscriptions.api.urls")),
     path("v1/", include("delivery.api.urls")),
     path("v1/", include("runs.api.urls")),
+    path("v1/", include("portal.api.urls")),
+    path("portal/", include("portal.urls")),
     *(
         path(f"{profile.base_path}/", include(profile.urls))
         for profile in profiles().values()

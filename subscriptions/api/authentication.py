@@ -67,7 +67,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if key is None:
             raise AuthenticationFailed("The API key is unknown, expired or revoked.", code="bad_api_key")
         note(key)
-        organization = _organization(key, request.headers.get(ORGANIZATION_HEADER))
+        organization = organization_of(key, request.headers.get(ORGANIZATION_HEADER))
         audit.now_acting(actor(ActorKind.API_KEY, key.prefix, request))
         return AnonymousUser(), Caller(organization, frozenset(key.scopes), key)
 
@@ -90,7 +90,8 @@ class AdministratorAuthentication(SessionAuthentication):
         return found[0], Caller(organization, frozenset(Scope.values), None)
 
 
-def _organization(key: ApiKey, wanted: str | None) -> Organization:
+def organization_of(key: ApiKey, wanted: str | None) -> Organization:
+    """The one that is wanted, else the key's default one; raises UnknownOrganization."""
     if wanted is None or wanted == key.organization.public_id:
         return key.organization
     # The platform's operator acts for every organization; other keys for those they were given.

@@ -85,6 +85,7 @@ FIELDS: dict[str, str] = {
     "POST /v1/webhooks/{webhook}/recover": "since",
     "POST /v1/replays": """states subscription_id event_types since until answers run_id delivery_ids
         include_delivered new_ids limit rate_per_second replay_key dry_run""",
+    "POST /v1/portal/links": "lifetime_seconds read_only name",
     "POST /v1/organizations": "name contact_email",
     "POST /v1/organizations/{organization}/api-keys": "name scopes signs expires_at",
     "POST /v1/organizations/{organization}/rotate-secret": "overlap_seconds",

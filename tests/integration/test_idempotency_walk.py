@@ -46,6 +46,7 @@ BODIES: dict[str, Json] = {
     "v1/events": {"event_type": "order.paid", "data": {"number": 1}},
     "v1/deliveries/<uuid:delivery_id>/replay": {},
     "v1/deliveries/<uuid:delivery_id>/recover": {},
+    "v1/portal/links": {"name": "ann"},
     "v1/replays": {"states": ["exhausted"]},
     "leap/v1/runs": {"workflow_id": "{leap}"},
     "leaperone/v1/images/generations": {"model": "m", "prompt": "a cat"},

@@ -23,7 +23,7 @@ PATHS = """
     /v1/events/batch
     /v1/deliveries/{}/recover /v1/webhooks/{}/recover
     /v1/organizations /v1/organizations/{} /v1/organizations/{}/api-keys /v1/organizations/{}/api-keys/{}
-    /v1/organizations/{}/rotate-secret /v1/users/me/organizations /v1/runs/batch
+    /v1/organizations/{}/rotate-secret /v1/users/me/organizations /v1/runs/batch /v1/portal/links
     /v1/replays /v1/replays/{} /v1/replays/{}/pause /v1/replays/{}/resume /v1/replays/{}/cancel
 """.split()
 

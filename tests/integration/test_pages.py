@@ -22,6 +22,8 @@ PAGES = [
     "/v1/webhooks",
     "/admin/nothing/here/",
     "/admin/password_change/",
+    "/portal/org_never/",
+    "/portal/nothing/here/",
 ]
 
 
@@ -38,7 +40,7 @@ def test_pages_run_our_own_scripts_only_and_in_no_frame(admin_client: Client, pa
     assert response.headers["Content-Type"].startswith("text/html")
     assert (found["default-src"], found["script-src"]) == ("'none'", "'self'")
     assert (found["frame-ancestors"], found["base-uri"]) == ("'none'", "'none'")
-    assert (found["style-src"] == "'self'") is path.startswith("/admin")
+    assert (found["style-src"] == "'self'") is path.startswith(("/admin", "/portal"))
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["X-Frame-Options"] == "DENY"
     assert response.headers["Referrer-Policy"] == "same-origin"

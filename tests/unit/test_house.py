@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent.parent
-PRODUCT = ("webhooks_project", "subscriptions", "delivery", "runs")
+PRODUCT = ("webhooks_project", "subscriptions", "delivery", "runs", "portal")
 LINES_PER_FILE = 280
 LINES_PER_TEST_FILE = 400
 LINES_PER_FUNCTION = 60

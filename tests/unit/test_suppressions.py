@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent.parent
-FOLDERS = ("webhooks_project", "subscriptions", "delivery", "runs", "local", "demo", "benchmarks", "tests")
+FOLDERS = (
+    "webhooks_project",
+    "subscriptions",
+    "delivery",
+    "runs",
+    "portal",
+    "local",
+    "demo",
+    "benchmarks",
+    "tests",
+)
 
 
 def sources() -> Iterator[Path]:

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "subscriptions",
     "delivery",
     "runs",
+    "portal",
 ]
 
 MIDDLEWARE = [

@@ -35,6 +35,13 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = env.integer("SESSION_MAX_SECONDS", 8 * 3600, at_least=60)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# The pages of the platform's customers (portal/): how long a link can be opened if it does not say, the most
+# that it may say, and how long the session lasts that it opens.
+PORTAL_LINK_LIFETIME_SECONDS = env.integer("PORTAL_LINK_LIFETIME_SECONDS", 900, at_least=10)
+PORTAL_LINK_LIFETIME_MAX_SECONDS = env.integer("PORTAL_LINK_LIFETIME_MAX_SECONDS", 7 * 24 * 3600, at_least=10)
+PORTAL_SESSION_MAX_SECONDS = env.integer("PORTAL_SESSION_MAX_SECONDS", 8 * 3600, at_least=60)
+# Of each organization, and sent with its pages alone. `__Host-` would demand the whole host.
+PORTAL_COOKIE_NAME = "__Secure-portal" if PRODUCTION else "runhooks-portal"
 SECURE_HSTS_SECONDS = env.integer("SECURE_HSTS_SECONDS", 31_536_000 if PRODUCTION else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 X_FRAME_OPTIONS = "DENY"
@@ -58,7 +65,7 @@ _PAGE = _NOTHING | {
 }
 CONTENT_SECURITY_POLICIES = {
     "data": _NOTHING,
-    "admin": _PAGE,
+    "strict": _PAGE,
     # Templates of REST framework and Swagger UI have styles, but no scripts, of their own in them.
     "pages": _PAGE | {"style-src": "'self' 'unsafe-inline'"},
 }

@@ -1,0 +1,1 @@
+"""Pages for the platform's customers: each organization its own, behind a link that the platform makes."""

@@ -1,0 +1,54 @@
+"""How things stand, in words for people who do not know the service."""
+
+from dataclasses import dataclass
+
+from delivery.models import Attempt, Delivery
+from delivery.states import State
+from subscriptions.event_types import DisabledReason
+from subscriptions.models import Subscription
+
+_DISABLED = {
+    DisabledReason.GONE: "Its receiver answered 410 (Gone), so the service stopped sending.",
+    DisabledReason.FAILING: "Nothing but failures for days, so the service stopped sending.",
+}
+_DELIVERIES = {
+    State.PENDING: ("On its way", "open"),
+    State.WAITING: ("Will be tried again", "open"),
+    State.DELIVERED: ("Delivered", "good"),
+    State.EXHAUSTED: ("Given up", "bad"),
+    State.CANCELLED: ("Cancelled", "bad"),
+    State.BLOCKED: ("Refused address", "bad"),
+    State.HELD: ("Held", "open"),
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A word, and what colours it: never the colour alone."""
+
+    word: str
+    #: good, bad or open
+    tone: str
+    explanation: str = ""
+
+
+def of_subscription(subscription: Subscription) -> Standing:
+    if not subscription.is_active:
+        return Standing("Off", "open", "You have turned it off. Nothing is sent to it.")
+    if subscription.disabled_at is not None:
+        why = _DISABLED.get(DisabledReason(subscription.disabled_reason), "The service stopped sending.")
+        return Standing(
+            "Disabled", "bad", f"{why} What arrives meanwhile is held. Turn it on when it is repaired."
+        )
+    if subscription.failing_since is not None:
+        return Standing("Failing", "bad", "Its receiver has accepted nothing for some time.")
+    return Standing("On", "good")
+
+
+def of_delivery(delivery: Delivery) -> Standing:
+    return Standing(*_DELIVERIES[State(delivery.state)], delivery.reason.replace("_", " "))
+
+
+def of_attempt(attempt: Attempt) -> Standing:
+    said = f"{attempt.status_code}" if attempt.status_code is not None else "no answer"
+    return Standing(f"Accepted, {said}", "good") if attempt.success else Standing(f"Failed, {said}", "bad")
