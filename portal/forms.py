@@ -31,7 +31,7 @@ class SubscriptionForm(forms.Form):
         label="URL",
         max_length=2048,
         widget=forms.URLInput({"autocomplete": "off"}),
-        help_text="Where webhooks are sent to. What is shown as *** stays, unless you change the URL.",
+        help_text="Where webhooks are sent to.",
     )
     events = forms.MultipleChoiceField(
         choices=[(name, "* (every event)" if name == "*" else name) for name in EVENTS_LISTED],
@@ -54,7 +54,7 @@ class SubscriptionForm(forms.Form):
         strip=False,
         max_length=SECRET_MAX_CHARACTERS,
         widget=forms.PasswordInput({"autocomplete": "off"}),
-        help_text="Signs the header X-Webhook-Signature. It is never shown again. Empty: as it is.",
+        help_text="Signs the header X-Webhook-Signature. It is never shown again. Empty: none.",
     )
 
     def __init__(self, data: Any = None, *, subscription: Subscription | None = None) -> None:
@@ -66,6 +66,9 @@ class SubscriptionForm(forms.Form):
             initial["custom_events"] = [name for name in subscription.events if name not in EVENTS_LISTED]
         super().__init__(data, initial=initial)
         self.is_new = subscription is None
+        if not self.is_new:
+            self.fields["url"].help_text += " What is shown as *** stays, unless you change the URL."
+            self.fields["secret"].help_text = "It is never shown. Empty: as it is."
 
     def values(self) -> dict[str, Any]:
         """What was edited, as the API takes it; so the changes of two people do not undo each other."""

@@ -1,8 +1,10 @@
 """How things stand, in words for people who do not know the service."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from delivery.models import Attempt, Delivery
+from delivery.replays.filter import Skip
 from delivery.states import State
 from subscriptions.event_types import DisabledReason
 from subscriptions.models import Subscription
@@ -19,6 +21,13 @@ _DELIVERIES = {
     State.CANCELLED: ("Cancelled", "bad"),
     State.BLOCKED: ("Refused address", "bad"),
     State.HELD: ("Held", "open"),
+}
+_SKIPPED = {
+    Skip.STOPPED: "their subscription is off or deleted",
+    Skip.DELIVERED: "they have arrived since",
+    Skip.OPEN: "they are under way already",
+    Skip.REPLAYED: "they were sent again since",
+    Skip.REPEATED: "the same event is there twice",
 }
 
 
@@ -41,12 +50,18 @@ def of_subscription(subscription: Subscription) -> Standing:
             "Disabled", "bad", f"{why} What arrives meanwhile is held. Turn it on when it is repaired."
         )
     if subscription.failing_since is not None:
-        return Standing("Failing", "bad", "Its receiver has accepted nothing for some time.")
+        since = subscription.failing_since.strftime("%Y-%m-%d %H:%M")
+        return Standing("Failing", "bad", f"Its receiver has accepted nothing since {since}.")
     return Standing("On", "good")
 
 
 def of_delivery(delivery: Delivery) -> Standing:
     return Standing(*_DELIVERIES[State(delivery.state)], delivery.reason.replace("_", " "))
+
+
+def left_out(skipped: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Why a replay leaves some out, and how many."""
+    return [(_SKIPPED[Skip(reason)], count) for reason, count in sorted(skipped.items())]
 
 
 def of_attempt(attempt: Attempt) -> Standing:

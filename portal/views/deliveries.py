@@ -4,7 +4,6 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
 from delivery import selectors
 from delivery.admin import shown as laid_out
@@ -118,8 +117,8 @@ def replay_failures(request: HttpRequest, visitor: Visitor) -> HttpResponse:
         form=form,
         subscription=subscription,
         counted=counted,
+        left_out=[] if counted is None else standing.left_out(counted.skipped),
         latest=latest,
-        now=timezone.now(),
     )
 
 
@@ -132,7 +131,7 @@ def replay(request: HttpRequest, visitor: Visitor, replay_id: UUID) -> HttpRespo
         visitor,
         "replay",
         replay=found,
-        skipped=[(reason.replace("_", " "), count) for reason, count in sorted(found.skipped.items())],
+        left_out=standing.left_out(found.skipped),
         is_moving=found.state in UNFINISHED,
     )
 

@@ -59,6 +59,8 @@ async function lookAgain() {
       if (response.ok && found && found.innerHTML !== moving.innerHTML) {
         moving.innerHTML = found.innerHTML;
         moving.dataset.refreshSeconds = found.dataset.refreshSeconds || "";
+        // A screen reader says what changes in a place that stays.
+        document.getElementById("told").textContent = moving.querySelector("[data-tell]").textContent;
       }
     } catch {
       // The network is away; the next look may find it.
