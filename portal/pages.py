@@ -20,7 +20,7 @@ from subscriptions.api import throttling
 from subscriptions.audit_entry import ActorKind
 from subscriptions.middleware import actor
 from subscriptions.models import Scope
-from webhooks_project.api_errors import database_away
+from webhooks_project.api_errors import database_failed
 from webhooks_project.errors import DomainError, InvalidInput, NotFound
 
 View = Callable[..., HttpResponse]
@@ -60,8 +60,8 @@ def page(scope: str, *methods: str) -> Callable[[View], View]:
                 except (DomainError, Http404) as error:
                     return refused(request, visitor, error)
             except (OperationalError, InterfaceError) as error:
-                told = database_away(error)
-                return problem(request, 503, "The service is busy. Try again in a moment.", told.headers)
+                told = database_failed(error)
+                return problem(request, told.status_code, told.data["detail"], told.headers)
 
         return require_http_methods(methods or ["GET", "HEAD"])(wrapped)
 

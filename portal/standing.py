@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from delivery.models import Attempt, Delivery
 from delivery.replays.filter import Skip
-from delivery.states import State
+from delivery.states import NOT_TRIED, State
 from subscriptions.event_types import DisabledReason
 from subscriptions.models import Subscription
 
@@ -23,6 +23,7 @@ _DELIVERIES = {
     State.HELD: ("Held", "open"),
 }
 _SKIPPED = {
+    Skip.PRUNED: "their bodies are no longer kept",
     Skip.STOPPED: "their subscription is off or deleted",
     Skip.DELIVERED: "they have arrived since",
     Skip.OPEN: "they are under way already",
@@ -65,5 +66,7 @@ def left_out(skipped: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def of_attempt(attempt: Attempt) -> Standing:
+    if attempt.error_class in NOT_TRIED:
+        return Standing("Not sent", "open")
     said = f"{attempt.status_code}" if attempt.status_code is not None else "no answer"
     return Standing(f"Accepted, {said}", "good") if attempt.success else Standing(f"Failed, {said}", "bad")

@@ -60,6 +60,7 @@ def detail(request: HttpRequest, visitor: Visitor, delivery_id: UUID) -> HttpRes
     """What was to be sent, where it stands, and each attempt with its answer."""
     delivery = selectors.delivery_get(visitor.organization, delivery_id)
     attempts = delivery.attempt_log.order_by("id")[:ATTEMPTS_SHOWN_MAX]
+    body = delivery.kept_body()
     return shown(
         request,
         visitor,
@@ -67,9 +68,9 @@ def detail(request: HttpRequest, visitor: Visitor, delivery_id: UUID) -> HttpRes
         delivery=delivery,
         standing=standing.of_delivery(delivery),
         attempts=[(attempt, standing.of_attempt(attempt)) for attempt in attempts],
-        body=laid_out.body(bytes(delivery.body.body)),
-        payload_format=delivery.body.payload_format,
-        has_ended=delivery.state in ENDED,
+        body=None if body is None else laid_out.body(bytes(body.body)),
+        payload_format="" if body is None else body.payload_format,
+        may_send_again=delivery.state in ENDED and body is not None,
         is_moving=delivery.state not in ENDED and delivery.state != State.HELD,
     )
 

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from django.conf import settings as live
 from django.core import signing
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 from freezegun import freeze_time
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
+from portal import access
 from subscriptions import known_keys, services
 from subscriptions.audit_entry import AuditEntry
 from subscriptions.models import ApiKey, Organization, Scope
@@ -269,3 +271,17 @@ def test_a_ticket_of_an_older_form_is_no_ticket(api: APIClient) -> None:
     token = signing.dumps({"organization": "org_x"}, salt="portal.link.0")
 
     assert Client().get("/portal/enter", {"token": token}).status_code == 403
+
+
+def test_while_the_database_is_away_a_page_says_so(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal = portal_of(api)
+
+    def away(*_: Any) -> None:
+        raise OperationalError("the database system is shutting down")
+
+    monkeypatch.setattr(access, "of_request", away)
+    response = portal.client.get(portal.home)
+
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert "try again in a moment" in Page(response).text
+    assert "shutting down" not in Page(response).text

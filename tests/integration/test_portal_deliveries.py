@@ -238,3 +238,29 @@ def test_a_read_only_link_replays_nothing(api: APIClient) -> None:
     assert portal.post(f"deliveries/{delivery}/replay").status == 403
     assert portal.get("replays").status == 403
     assert Delivery.objects.count() == 1
+
+
+def test_a_delivery_whose_body_is_no_longer_kept_says_so(api: APIClient, portal: Portal) -> None:
+    webhook(api)
+    delivery = told(api)
+    Delivery.objects.filter(pk=delivery.pk).update(**EXHAUSTED)
+    delivery.event.bodies.all().delete()
+
+    page = portal.get(f"deliveries/{delivery.pk}")
+
+    assert "It is no longer kept" in page.text
+    assert not page.has("Send it again")
+    assert portal.post(f"deliveries/{delivery.pk}/replay").status == 409
+
+
+def test_what_was_cancelled_before_it_was_sent_is_no_failure_of_the_receiver(
+    api: APIClient, portal: Portal
+) -> None:
+    subscription = webhook(api)["id"]
+    told(api)
+    answer(api.patch(f"/v1/webhooks/{subscription}", {"is_active": False}))
+
+    page = portal.get("log")
+
+    assert "Not sent" in page.inside("span")
+    assert "Cancelled: the subscription was deactivated" in page.text
