@@ -86,7 +86,8 @@ def stacked(series: Sequence[Series], steps: Sequence[str]) -> Drawing:
 def logarithmic(series: Sequence[Series], steps: Sequence[str]) -> Drawing:
     """Lines of durations in milliseconds: a tenth is as far from one as one from ten."""
     values = [value for one in series for value in one.values if value]
-    low = math.floor(math.log10(min(values))) if values else 0
+    # What is shorter than a microsecond is drawn as one.
+    low = max(-3, math.floor(math.log10(min(values)))) if values else 0
     high = max(low + 1, math.ceil(math.log10(max(values))) if values else 1)
     place = WIDTH / max(1, len(steps))
 

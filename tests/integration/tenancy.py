@@ -16,7 +16,7 @@ from tests.factories import Json, answer, completed_run, deliveries, run, starte
 NATIVE = "v1"
 DIALECTS = sorted(profile.base_path for profile in profiles().values() if profile.base_path)
 # What anyone may ask for; none of it belongs to an organization.
-PUBLIC = ("", "healthz", "readyz", "metrics", "openapi.json", "docs")
+PUBLIC = ("", "favicon.ico", "healthz", "readyz", "metrics", "openapi.json", "docs")
 # Bodies that would be accepted from the owner, by the end of the address.
 BODIES: dict[str, Json] = {
     "fail": {"error": "no"},

@@ -1,6 +1,6 @@
 """Shapes of plots."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from delivery.admin.plots import HEIGHT, WIDTH, Series, logarithmic, nice_top, stacked
@@ -46,6 +46,7 @@ def test_a_few_times_are_named_the_first_and_the_last_among_them() -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e9)), min_size=1, max_size=100))
+@example([0.0, 5e-324])
 def test_everything_is_within_the_drawing(values: list[float | None]) -> None:
     steps = [str(n) for n in range(len(values))]
     bars = stacked([Series("one", "o", values), Series("two", "t", values)], steps).bars
