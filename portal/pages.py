@@ -1,7 +1,7 @@
 """What all pages have in common: who may see them, and how a refusal looks."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
@@ -24,6 +24,7 @@ from webhooks_project.api_errors import database_failed
 from webhooks_project.errors import DomainError, InvalidInput, NotFound
 
 View = Callable[..., HttpResponse]
+READ, POST, FORM = ("GET", "HEAD"), ("POST",), ("GET", "HEAD", "POST")
 
 # Templates have no tags for scripts in them (tests/integration/test_pages.py).
 # The stubs know texts only.
@@ -45,8 +46,8 @@ DONE = {
 }
 
 
-def page(scope: str, *methods: str) -> Callable[[View], View]:
-    """For a view of somebody with a session for this organization, whose key has the scope."""
+def page(*scopes: str, methods: Collection[str] = READ) -> Callable[[View], View]:
+    """For a view of somebody with a session for this organization, whose key has the scopes."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -56,29 +57,29 @@ def page(scope: str, *methods: str) -> Callable[[View], View]:
                 if visitor is None:
                     return ended(request)
                 try:
-                    return view(request, _admitted(request, visitor, scope, kwargs), **kwargs)
+                    _admit(request, visitor, scopes, kwargs)
+                    return view(request, visitor, **kwargs)
                 except (DomainError, Http404) as error:
                     return refused(request, visitor, error)
             except (OperationalError, InterfaceError) as error:
                 told = database_failed(error)
                 return problem(request, told.status_code, told.data["detail"], told.headers)
 
-        return require_http_methods(methods or ["GET", "HEAD"])(wrapped)
+        return require_http_methods(list(methods))(wrapped)
 
     return decorate
 
 
-def _admitted(request: HttpRequest, visitor: Visitor, scope: str, kwargs: dict[str, Any]) -> Visitor:
-    """Counted, known to the audit, and with the scope; raises DomainError."""
+def _admit(request: HttpRequest, visitor: Visitor, scopes: Collection[str], kwargs: dict[str, Any]) -> None:
+    """Counted, known to the audit, and with the scopes; raises DomainError."""
     verdict = throttling.count(visitor.caller)
     if verdict is not None and not verdict.is_allowed:
         raise throttling.RateLimitExceeded(retry_after_seconds=verdict.wait_seconds)
     audit.now_acting(actor(ActorKind.PORTAL, visitor.actor, request))
-    if not visitor.may(scope):
+    if not all(map(visitor.may, scopes)):
         raise NotAllowed
     if any("\x00" in str(text) for text in (*kwargs.values(), *request.GET.values())):
         raise InvalidInput("NUL characters are not allowed in addresses.", code="bad_character")
-    return visitor
 
 
 class NotAllowed(DomainError):
@@ -97,7 +98,6 @@ def shown(
         "replay": visitor.may(Scope.DELIVERIES_REPLAY),
         "edit": visitor.may(Scope.WEBHOOKS_WRITE),
         "see_workflows": visitor.may(Scope.RUNS_READ),
-        "edit_workflows": visitor.may(Scope.RUNS_WRITE),
     }
     known = {
         "visitor": visitor,

@@ -17,7 +17,7 @@ from portal import standing
 from portal.access import Visitor
 from portal.forms import ReplayForm
 from portal.log import log_page
-from portal.pages import done, page, shown
+from portal.pages import FORM, POST, done, page, shown
 from subscriptions.models import Scope, Subscription
 from subscriptions.selectors import subscription_get
 from webhooks_project.errors import InvalidInput
@@ -75,13 +75,13 @@ def detail(request: HttpRequest, visitor: Visitor, delivery_id: UUID) -> HttpRes
     )
 
 
-@page(Scope.DELIVERIES_REPLAY, "POST")
+@page(Scope.DELIVERIES_READ, Scope.DELIVERIES_REPLAY, methods=POST)
 def replay_one(request: HttpRequest, visitor: Visitor, delivery_id: UUID) -> HttpResponse:
     copy = replays.replay(organization=visitor.organization, delivery_id=delivery_id)
     return done(visitor, "delivery", "replayed", copy.pk)
 
 
-@page(Scope.DELIVERIES_REPLAY, "GET", "HEAD", "POST")
+@page(Scope.DELIVERIES_READ, Scope.DELIVERIES_REPLAY, methods=FORM)
 def replay_failures(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """Count first, or begin: all failures since a time, in the background."""
     given = request.POST if request.method == "POST" else None
@@ -137,7 +137,7 @@ def replay(request: HttpRequest, visitor: Visitor, replay_id: UUID) -> HttpRespo
     )
 
 
-@page(Scope.DELIVERIES_REPLAY, "POST")
+@page(Scope.DELIVERIES_READ, Scope.DELIVERIES_REPLAY, methods=POST)
 def replay_cancel(request: HttpRequest, visitor: Visitor, replay_id: UUID) -> HttpResponse:
     found: Replay = selectors.replay_get(visitor.organization, replay_id)
     replays.replay_cancel(found)

@@ -11,7 +11,7 @@ from delivery import services as deliveries
 from portal import standing
 from portal.access import Visitor
 from portal.forms import RotateForm, SubscriptionForm
-from portal.pages import done, page, shown
+from portal.pages import FORM, POST, done, page, shown
 from subscriptions import services
 from subscriptions.models import Organization, Scope, Subscription
 from subscriptions.selectors import has_secret, of_organization, subscription_get
@@ -50,7 +50,7 @@ def detail(request: HttpRequest, visitor: Visitor, subscription_id: int) -> Http
     )
 
 
-@page(Scope.WEBHOOKS_WRITE, "GET", "HEAD", "POST")
+@page(Scope.WEBHOOKS_WRITE, methods=FORM)
 def create(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     form = SubscriptionForm(request.POST or None)
 
@@ -66,7 +66,7 @@ def create(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     return shown(request, visitor, "secret", subscription=subscription, secret=secret, is_new=True)
 
 
-@page(Scope.WEBHOOKS_WRITE, "GET", "HEAD", "POST")
+@page(Scope.WEBHOOKS_WRITE, methods=FORM)
 def edit(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     subscription = subscription_get(visitor.organization, subscription_id)
     form = SubscriptionForm(request.POST or None, subscription=subscription)
@@ -85,14 +85,14 @@ def _update(visitor: Visitor, subscription_id: int, values: dict[str, Any]) -> S
     )
 
 
-@page(Scope.WEBHOOKS_WRITE, "POST")
+@page(Scope.WEBHOOKS_WRITE, methods=POST)
 def switch(request: HttpRequest, visitor: Visitor, subscription_id: int, on: bool) -> HttpResponse:
     """On takes back also what the service has disabled, as the API's `is_active` does."""
     _update(visitor, subscription_id, {"is_active": on})
     return done(visitor, "subscription", "enabled" if on else "disabled", subscription_id)
 
 
-@page(Scope.WEBHOOKS_WRITE, "GET", "HEAD", "POST")
+@page(Scope.WEBHOOKS_WRITE, methods=FORM)
 def delete(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     """Asked first, for it is final."""
     subscription = subscription_get(visitor.organization, subscription_id)
@@ -102,7 +102,7 @@ def delete(request: HttpRequest, visitor: Visitor, subscription_id: int) -> Http
     return done(visitor, "subscriptions", "deleted")
 
 
-@page(Scope.WEBHOOKS_WRITE, "POST")
+@page(Scope.WEBHOOKS_WRITE, methods=POST)
 def rotate_secret(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     """The new secret is in this answer alone."""
     subscription = subscription_get(visitor.organization, subscription_id)
@@ -126,7 +126,7 @@ def rotate_secret(request: HttpRequest, visitor: Visitor, subscription_id: int) 
     )
 
 
-@page(Scope.WEBHOOKS_WRITE, "POST")
+@page(Scope.WEBHOOKS_WRITE, methods=POST)
 def test(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     """Send a test event and wait for its one attempt, which the delivery's page then shows."""
     with deliveries.one_waiting_place():
@@ -138,7 +138,7 @@ def test(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpRe
     return done(visitor, "subscription", "tested", subscription_id)
 
 
-@page(Scope.DELIVERIES_REPLAY, "POST")
+@page(Scope.DELIVERIES_REPLAY, methods=POST)
 def recover(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     """Send all that was held while the service had it disabled."""
     subscription = subscription_get(visitor.organization, subscription_id)

@@ -4,7 +4,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 
 from portal.access import Visitor
-from portal.pages import NotAllowed, done, page, shown
+from portal.pages import FORM, NotAllowed, done, page, shown
 from runs import selectors, services
 from runs.dialects import profiles
 from runs.webhook_version import VersionForm, has_versions, preview
@@ -26,7 +26,7 @@ def listing(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     return shown(request, visitor, "workflows", found=found, rows=rows)
 
 
-@page(Scope.RUNS_READ, "GET", "HEAD", "POST")
+@page(Scope.RUNS_READ, methods=FORM)
 def version(request: HttpRequest, visitor: Visitor, workflow_id: str) -> HttpResponse:
     """Upgrading is one Save; going back is asked for once more, for receivers may rely on the newer shape."""
     workflow = selectors.workflow_get(visitor.organization, workflow_id)

@@ -12,6 +12,7 @@ from delivery.replays.chunks import carry_on
 from portal import log
 from subscriptions.models import Organization, Subscription
 from tests.factories import answer, completed_run, deliveries, webhook
+from tests.integration.conftest import client_for
 from tests.portal_pages import Page, Portal, portal_of
 from tests.receiver import Receiver, Reply
 
@@ -264,3 +265,14 @@ def test_what_was_cancelled_before_it_was_sent_is_no_failure_of_the_receiver(
 
     assert "Not sent" in page.inside("span")
     assert "Cancelled: the subscription was deactivated" in page.text
+
+
+def test_who_may_replay_but_not_read_neither_sees_nor_replays(organization: Organization) -> None:
+    api = client_for(organization, ["webhooks:read", "webhooks:write", "deliveries:replay"])
+    webhook(api)
+    portal = portal_of(api)
+
+    assert "Replay" not in portal.get().links
+    assert portal.get("replays").status == 403
+    assert portal.post("replays", {"since": "2026-01-01T00:00", "replay_key": "x"}).status == 403
+    assert not Replay.objects.exists()
