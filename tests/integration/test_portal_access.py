@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from portal import access
+from portal.checks import check_lifetimes
 from subscriptions import known_keys, services
 from subscriptions.audit_entry import AuditEntry
 from subscriptions.models import ApiKey, Organization, Scope
@@ -285,3 +286,9 @@ def test_while_the_database_is_away_a_page_says_so(api: APIClient, monkeypatch: 
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert "try again in a moment" in Page(response).text
     assert "shutting down" not in Page(response).text
+
+
+def test_a_default_lifetime_beyond_the_most_stops_the_start(settings: Settings) -> None:
+    settings.PORTAL_LINK_LIFETIME_SECONDS = settings.PORTAL_LINK_LIFETIME_MAX_SECONDS + 1
+
+    assert [message.id for message in check_lifetimes(None)] == ["runhooks.E030"]
