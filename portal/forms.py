@@ -53,7 +53,8 @@ class SubscriptionForm(forms.Form):
         required=False,
         strip=False,
         max_length=SECRET_MAX_CHARACTERS,
-        widget=forms.PasswordInput({"autocomplete": "off"}),
+        # Else browsers would fill in a password of somebody's.
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
         help_text="Signs the header X-Webhook-Signature. It is never shown again. Empty: none.",
     )
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from delivery import selectors
 from delivery.admin import shown as laid_out
-from delivery.models import Replay
+from delivery.models import Attempt, Replay
 from delivery.replays import services as replays
 from delivery.replays.filter import ReplayFilter
 from delivery.replays.model import UNFINISHED
@@ -67,12 +67,18 @@ def detail(request: HttpRequest, visitor: Visitor, delivery_id: UUID) -> HttpRes
         "delivery",
         delivery=delivery,
         standing=standing.of_delivery(delivery),
-        attempts=[(attempt, standing.of_attempt(attempt)) for attempt in attempts],
+        attempts=[(attempt, standing.of_attempt(attempt), _headers(attempt)) for attempt in attempts],
         body=None if body is None else laid_out.body(bytes(body.body)),
         payload_format="" if body is None else body.payload_format,
         may_send_again=delivery.state in ENDED and body is not None,
         is_moving=delivery.state not in ENDED and delivery.state != State.HELD,
     )
+
+
+def _headers(attempt: Attempt) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Those of the request and of the answer, where there are any. The recorder keeps no secret in them."""
+    kept = [("Request", attempt.request_headers), ("Answer", attempt.response_headers)]
+    return [(name, pairs) for name, headers in kept if (pairs := laid_out.pairs(headers))]
 
 
 @page(Scope.DELIVERIES_READ, Scope.DELIVERIES_REPLAY, methods=POST)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from delivery import hold
 from delivery import services as deliveries
-from portal import standing
+from portal import health, standing
 from portal.access import Visitor
 from portal.forms import RotateForm, SubscriptionForm
 from portal.pages import FORM, POST, done, page, shown
@@ -47,6 +47,7 @@ def detail(request: HttpRequest, visitor: Visitor, subscription_id: int) -> Http
         public_keys=public_keys_of(secrets),
         previous_expires_at=previous_expires_at(secrets),
         rotate_form=RotateForm(),
+        lately=health.lately(subscription) if visitor.may(Scope.DELIVERIES_READ) else [],
     )
 
 

@@ -134,8 +134,10 @@ def test_a_delivery_shows_where_it_stands_its_attempts_and_the_bytes(
     assert page.inside("h1") == ["order.paid"]
     assert "Will be tried again" in page.text
     assert "Orders" in page.links
-    assert page.inside("pre")[0] == "try later"
-    assert '"number": 7' in page.inside("pre")[1]
+    answered, *headers, body = page.inside("pre")
+    assert answered == "try later"
+    assert f"webhook-id: {delivery.webhook_id}" in headers[0]
+    assert '"number": 7' in body
     assert not page.has("Send it again")
     assert page.attributes("div")[0]["data-refresh-seconds"] == "2"
 

@@ -144,7 +144,7 @@ def test_its_files_are_there(portal: Portal) -> None:
     [
         # Each: the organization, and what the page is about.
         ("subscriptions", 3),
-        ("subscription", 3),
+        ("subscription", 4),
         ("log", 2),
         ("log of one", 3),
         ("delivery", 5),

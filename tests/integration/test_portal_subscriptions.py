@@ -1,9 +1,11 @@
 """What customers do with their subscriptions on the portal: see, make, change, rotate, test, delete."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 from standardwebhooks import Webhook
@@ -12,6 +14,7 @@ from delivery.models import Delivery
 from subscriptions import services
 from subscriptions.event_types import DisabledReason
 from subscriptions.models import Organization, Subscription
+from tests.counted import FAILED, attempted, count
 from tests.factories import answer, deliveries, webhook
 from tests.integration.conftest import client_for
 from tests.portal_pages import Page, Portal, portal_of
@@ -274,3 +277,21 @@ def test_without_the_scope_for_logs_a_test_event_still_is_sent(
 
     assert page.inside("h1") == ["Hook"]
     assert receiver.wait_for(1)
+
+
+def test_its_page_says_how_it_fared_lately(
+    api: APIClient, portal: Portal, organization: Organization
+) -> None:
+    made, other = webhook(api)["id"], webhook(api)["id"]
+    now = timezone.now()
+    whose = {"organization_id": organization.pk, "subscription_id": made}
+    attempted(9, at=now - timedelta(hours=2), **whose)
+    attempted(1, at=now - timedelta(hours=1), **whose, **FAILED)
+    attempted(10, at=now - timedelta(days=3), **whose, **FAILED)
+    count()
+
+    text = portal.get(f"subscriptions/{made}/").text
+
+    assert "Last 24 hours 10 attempts; 90 % of deliveries arrived; 95 % of them took at most" in text
+    assert "Last 7 days 20 attempts; 45 % of deliveries arrived" in text
+    assert "Last 7 days nothing was sent" in portal.get(f"subscriptions/{other}/").text
