@@ -26,5 +26,5 @@ def _told(steps: Steps) -> str:
     ended = (
         "" if counts.success_rate is None else f"; {texts.share(counts.success_rate)} of deliveries arrived"
     )
-    answered = texts.duration(counts.request_ms(0.95))
-    return f"{counts.attempts:,} attempts{ended}; 95 % of them took at most {answered}"
+    most = texts.duration(counts.request_ms(0.95))
+    return f"{counts.attempts:,} attempts, of which 95 % took at most {most}{ended}"
