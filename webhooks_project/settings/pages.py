@@ -69,8 +69,8 @@ CONTENT_SECURITY_POLICIES = {
     # Templates of REST framework and Swagger UI have styles, but no scripts, of their own in them.
     "pages": _PAGE | {"style-src": "'self' 'unsafe-inline'"},
 }
-# Probes come over plain http from inside the cluster.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Probes and Prometheus come over plain http from inside the cluster.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 
 # Rows of one file that the admin exports; the newest ones.
 EXPORT_ROWS_MAX = env.integer("EXPORT_ROWS_MAX", 100_000, at_least=1)
