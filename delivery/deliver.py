@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from delivery import health, hold, pace, retry, services, slow
+from delivery.attempt_line import AttemptLine
 from delivery.claim import Claimed, claim
 from delivery.database import on_live_connection
 from delivery.kept import mask_request_headers, mask_response_headers, without_secrets
@@ -141,7 +142,8 @@ def _slow_key(prepared: Prepared) -> slow.Key:
 
 def after_record(outcome: Outcome, taken: bool) -> Again | None:
     """What follows the commit of an outcome; the retry if Celery is to hold it."""
-    log_attempt(outcome, taken)
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(AttemptLine(outcome, taken))
     slow.note(outcome)
     on_live_connection(lambda: health.note(outcome))
     if not taken or not outcome.in_celery or outcome.delay_seconds is None:
@@ -217,25 +219,6 @@ def next_state(
     if decision.delay_seconds is None:
         return State.EXHAUSTED, decision.reason, None
     return State.WAITING, decision.reason, decision.delay_seconds
-
-
-def log_attempt(outcome: Outcome, taken: bool) -> None:
-    """One line per attempt, ids and figures only."""
-    claimed = outcome.claimed
-    logger.info(
-        "attempt delivery=%s event=%s type=%s organization=%d subscription=%s attempt=%d state=%s reason=%s "
-        "answer=%s status=%s error=%s ms=%s phases_ms=%s bytes=%d retry_in=%s recorded=%s",
-        *(claimed.id, claimed.event_id, claimed.event_type, claimed.organization_id),
-        *(claimed.subscription_id, claimed.attempt, outcome.state, outcome.reason),
-        *(_answer_class(outcome.status_code), outcome.status_code, outcome.error_class or None),
-        *(outcome.duration_ms and round(outcome.duration_ms, 1), outcome.phases),
-        len(claimed.body),
-        *(outcome.delay_seconds and round(outcome.delay_seconds, 1), taken),
-    )
-
-
-def _answer_class(status_code: int | None) -> str:
-    return "none" if status_code is None else f"{status_code // 100}xx"
 
 
 def _header(headers: dict[str, str], wanted: str) -> str | None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from celery.signals import task_received, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import task_received, worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 
-from delivery import slow, tally
+from delivery import attempt_line, slow, tally
 from delivery.database import DATABASE_AWAY
 from delivery.fan_out.loop import FanOutLoop
 from delivery.presence import Load, Presence, sender_count
@@ -143,6 +143,12 @@ _received_at = time.monotonic()
 def _note_message(**_: Any) -> None:
     global _received_at
     _received_at = time.monotonic()
+
+
+@worker_init.connect
+def _name_worker(sender: Any, **_: Any) -> None:
+    """Before a pool forks."""
+    attempt_line.name_worker(sender.hostname)
 
 
 @worker_ready.connect

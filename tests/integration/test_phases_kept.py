@@ -1,6 +1,5 @@
 """What is kept and told of where an attempt's time went."""
 
-import logging
 import re
 from collections.abc import Callable
 
@@ -10,13 +9,11 @@ from rest_framework.test import APIClient
 
 from delivery.deliver import Again
 from delivery.models import Attempt, Delivery
-from delivery.phases import Phases
 from subscriptions.models import Organization, Subscription
 from tests.factories import answer, logs
 from tests.integration.attempts import both_ways
 from tests.integration.test_admin import happen
 from tests.integration.test_admin_delivery import page
-from tests.receiver import Receiver
 
 Subscribe = Callable[..., Subscription]
 Attempting = Callable[..., Again | None]
@@ -61,23 +58,6 @@ def test_what_was_recorded_before_tells_none(api: APIClient, delivery: Delivery,
     (shown,) = answer(api.get(f"/v1/deliveries/{delivery.pk}"))["attempt_log"]
 
     assert shown["phases_ms"] is None
-
-
-def test_an_attempt_is_one_line_of_the_log(
-    delivery: Delivery, receiver: Receiver, attempt: Attempting, caplog: pytest.LogCaptureFixture
-) -> None:
-    receiver.reply(503)
-    with caplog.at_level(logging.INFO, "delivery.deliver"):
-        attempt(delivery)
-
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "delivery.deliver"]
-    facts = dict(part.split("=", 1) for part in line.removeprefix("attempt ").split(" "))
-    kept = Attempt.objects.get()
-    assert facts["delivery"] == str(delivery.pk)
-    assert facts["subscription"] == str(delivery.subscription_id)
-    assert (facts["answer"], facts["status"], facts["attempt"]) == ("5xx", "503", "1")
-    assert facts["phases_ms"] == str(Phases(*kept.phases or ()))
-    assert float(facts["retry_in"]) > 0
 
 
 def test_an_attempt_shows_where_its_time_went(
