@@ -27,7 +27,7 @@ SECRETS = ("SECRET_KEY", "ENCRYPTION_KEYS", "POSTGRES_PASSWORD", "VALKEY_PASSWOR
 FILLED = example() | dict.fromkeys(SECRETS, "filled-in")
 WHOLE = compose(FILLED)
 SERVICES: dict[str, dict[str, Any]] = WHOLE["services"]
-OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("runhooks:")}
 ONE_SHOT = {"migrate"}
 
 
@@ -62,7 +62,7 @@ def test_nothing_starts_without_a_variable_that_has_no_safe_default(name: str) -
 def test_the_example_has_every_variable_of_the_file_and_no_secret() -> None:
     given = example()
 
-    assert named() - set(given) == {"RUNHOOKS_VERSION"}
+    assert named() - set(given) == {"RUNHOOKS_IMAGE"}
     assert demanded() <= set(given)
     assert {name for name, value in given.items() if not value} == set(SECRETS)
 
@@ -82,10 +82,15 @@ def test_a_service_is_started_again_watched_and_bounded(name: str) -> None:
     if name in ONE_SHOT:
         assert service["healthcheck"] == {"disable": True}
     else:
-        assert "build" in service or service["healthcheck"]["test"]
+        assert name == "api" or service["healthcheck"]["test"]
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
     assert {"max-size", "max-file"} <= set(service["logging"]["options"])
     assert service["init"] is True
+
+
+def test_one_service_builds_the_image_that_all_of_ours_run() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["migrate"]
+    assert len({service["image"] for service in OURS.values()}) == 1
 
 
 def test_nothing_of_ours_starts_before_the_migrations_are_done() -> None:
