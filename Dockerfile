@@ -29,5 +29,5 @@ USER 10001
 EXPOSE 8000
 # Unless told otherwise it is the API; WEB_CONCURRENCY is gunicorn's own variable for its processes.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import os, urllib.request as u; host = os.environ['ALLOWED_HOSTS'].split(',')[0].strip().lstrip('.'); u.urlopen(u.Request('http://127.0.0.1:8000/healthz', headers={'Host': host}), timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; host = os.environ.get('ALLOWED_HOSTS', '').split(',')[0].strip(' .*') or 'localhost'; u.urlopen(u.Request('http://127.0.0.1:8000/healthz', headers={'Host': host}), timeout=4)"]
 CMD ["gunicorn", "webhooks_project.asgi:application", "--worker-class", "webhooks_project.server.Worker", "--bind", "0.0.0.0:8000", "--keep-alive", "75", "--graceful-timeout", "8", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
