@@ -115,7 +115,7 @@ format: venv ## Rewrite files in the project's format
 	$(VENV)/bin/ruff check --fix .
 
 lock: venv ## Resolve requirements/*.in again (needs uv)
-	cd requirements && for name in production development audit; do \
+	cd requirements && for name in production tracing development audit; do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 			--no-header --no-annotate --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt; \
 	done

@@ -7,6 +7,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from django.conf import settings
+
+from delivery.claim import Claimed
 from delivery.recorder import Outcome
 from delivery.slow import receiver_of
 
@@ -61,7 +64,14 @@ class AttemptLine(NamedTuple):
             "recorded": self.taken,
             "test": claimed.is_test,
             "worker": _worker or None,
+            "trace": _trace(claimed) if settings.TRACING else None,
         }
+
+
+def _trace(claimed: Claimed) -> str:
+    from delivery import spans
+
+    return spans.trace_id(claimed)
 
 
 def _after(seconds: float) -> str:

@@ -144,6 +144,10 @@ def after_record(outcome: Outcome, taken: bool) -> Again | None:
     """What follows the commit of an outcome; the retry if Celery is to hold it."""
     if logger.isEnabledFor(logging.INFO):
         logger.info(AttemptLine(outcome, taken))
+    if settings.TRACING:
+        from delivery import spans
+
+        spans.attempt_made(outcome)
     slow.note(outcome)
     on_live_connection(lambda: health.note(outcome))
     if not taken or not outcome.in_celery or outcome.delay_seconds is None:

@@ -204,6 +204,10 @@ def _story(
     if callback is not None:
         body_id = bodies[callback.payload_format][0]
         rows.append(Row(uuid7(), body_id, callback.url, None, json.dumps(callback.as_row()), False))
+    if settings.TRACING:
+        from delivery import spans
+
+        spans.event_stored(event)
     return Story(event, bodies, rows, once)
 
 

@@ -44,6 +44,10 @@ def build_request(claimed: Claimed, receiver: Receiver, *, now: datetime) -> Out
         "Accept-Encoding": "identity",
     }
     headers |= signing.headers_for(receiver.signature_schemes, signable, keys)
+    if settings.TRACING:
+        from delivery import spans
+
+        headers = spans.with_traceparent(headers, claimed)
     return OutgoingRequest(
         url=receiver.url,
         headers=headers,

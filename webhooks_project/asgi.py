@@ -65,7 +65,7 @@ class OnLoop:
         return kept_key(key_hash) is not None or await self._threads.has(is_valid, key_hash)
 
     async def _answer(self, environ: Environ, send: Send) -> None:
-        if (report := lean.plain_report(environ)) is not None:
+        if not settings.TRACING and (report := lean.plain_report(environ)) is not None:
             said = await self._waiting.said(report)
             if said is not None:
                 await tell(said, send)

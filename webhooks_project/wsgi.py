@@ -2,6 +2,7 @@
 
 import sys
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from webhooks_project import collecting, connections
@@ -21,5 +22,12 @@ from runs.api.lean import answering_runs  # noqa: E402
 lean.prepare()
 #: all but plain reports of events
 ordinary = answering_runs(django)
-application = reading_chunked_bodies(lean.answering_events(ordinary))
+if settings.TRACING:
+    from webhooks_project.spans import traced
+
+    # A call keeps its thread, and with it its span: no short way for runs.
+    ordinary = traced(lean.answering_events(django))
+    application = reading_chunked_bodies(ordinary)
+else:
+    application = reading_chunked_bodies(lean.answering_events(ordinary))
 collecting.seldom()

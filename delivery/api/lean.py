@@ -120,6 +120,10 @@ class PlainReport:
     def said(self, answer: Answer) -> Said | None:
         """What the caller is told; None if that is for the ordinary way to say."""
         if isinstance(answer, Stored):
+            if settings.TRACING:
+                from delivery import spans
+
+                spans.event_stored(answer.event)
             told = {"event_id": answer.event.event_id, "subscriptions": answer.event.recipients}
             return self.call.said("202 Accepted", orjson.dumps(told), OF_THE_VIEW, answer.verdict)
         return self.call.unstored(answer, OF_THE_VIEW)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Func, IntegerField
 from django.db.models.functions import Now
@@ -104,6 +105,15 @@ def carry_on(stop: Callable[[], bool] = lambda: False) -> float:
 @transaction.atomic
 def advance(fan_out_id: UUID) -> bool:
     """The next chunk; False if it is not due or in somebody else's hands."""
+    if settings.TRACING:
+        from delivery import spans
+
+        with spans.fan_out_chunk(fan_out_id):
+            return _advance(fan_out_id)
+    return _advance(fan_out_id)
+
+
+def _advance(fan_out_id: UUID) -> bool:
     turns.end_if_idle()
     due = FanOut.objects.filter(pk=fan_out_id, next_chunk_at__lte=Now())
     if not due.select_for_update(skip_locked=True).only("pk"):

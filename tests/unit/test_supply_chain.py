@@ -13,10 +13,19 @@ from tests.deployment import compose, demanded, example, instructions
 from tests.locks import REQUIREMENTS, locked, wanted
 
 CHECKOUT = Path(__file__).parent.parent.parent
-LOCKS = ["production", "development", "clients", "audit"]
+LOCKS = ["production", "tracing", "development", "clients", "audit"]
 # Each lets anyone use, change and pass on the product as a whole.
 ALLOWED_LICENSES = {
-    *("MIT", "MIT License", "MIT-0", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "BSD 3-Clause"),
+    *(
+        "MIT",
+        "MIT License",
+        "MIT-0",
+        "BSD License",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSD 3-Clause",
+        "3-Clause BSD License",
+    ),
     *(
         "Apache-2.0",
         "Apache Software License",
@@ -69,7 +78,7 @@ def test_the_npm_lock_pins_every_package_by_its_hash() -> None:
     assert lock["packages"][""]["dependencies"] == asked["dependencies"]
 
 
-@pytest.mark.parametrize("file", ["Makefile", "Dockerfile"])
+@pytest.mark.parametrize("file", ["Makefile", "Dockerfile", "deploy/tracing.Dockerfile"])
 def test_nothing_is_installed_but_from_a_lock_with_hashes(file: str) -> None:
     text = (CHECKOUT / file).read_text().replace("\\\n", " ")
     installs = [line for line in text.splitlines() if re.search(r"\bpip install\b", line)]

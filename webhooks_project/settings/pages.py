@@ -1,5 +1,7 @@
 """Pages for people, security headers, mail, logging."""
 
+from importlib.util import find_spec
+
 from webhooks_project import env
 from webhooks_project.settings.base import BASE_DIR, PRODUCTION
 
@@ -85,6 +87,13 @@ EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", EMAIL_PORT == 465)
 EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT_SECONDS", 20.0)
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "runhooks@localhost")
 
+# Where spans go; without it nothing of OpenTelemetry is even imported.
+TRACING = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
+if TRACING and find_spec("opentelemetry") is None:
+    raise env.BadEnvironment(
+        "OTEL_EXPORTER_OTLP_ENDPOINT: the packages of requirements/tracing.txt are missing"
+    )
+OTEL_SERVICE_NAME = env.text("OTEL_SERVICE_NAME", "runhooks")
 LOG_FORMAT = env.choice("LOG_FORMAT", ("line", "json"), "line")
 LOGGING = {
     "version": 1,
