@@ -1,8 +1,12 @@
-"""`admin`: how long the pages and lists that people look at take, with five million attempts stored."""
+"""`admin`: how long the pages and lists that people look at take, with five million attempts stored.
+
+The admin's, the portal's, and the lists of the API, also those of a subscription that nothing is sent to.
+"""
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from statistics import median
 
 import requests
@@ -94,7 +98,7 @@ def pages_of(product: Contestant) -> dict[str, str]:
     """What people open, by name: each is asked for in the way in which a link or form of the admin asks."""
     ((delivery, webhook_id, url, subscription),) = product.query(
         "SELECT id, webhook_id, url, subscription_id FROM delivery_delivery"
-        " WHERE state = 'exhausted' ORDER BY id OFFSET 1000 LIMIT 1"
+        " WHERE state = 'exhausted' ORDER BY id DESC OFFSET 100 LIMIT 1"
     )
     ((attempt, event),) = product.query(
         "SELECT a.id, d.event_id FROM delivery_attempt a JOIN delivery_delivery d ON d.id = a.delivery_id"
@@ -143,6 +147,38 @@ def log_in(stack: Stack) -> requests.Session:
     return session
 
 
+def portal_of(product: Contestant) -> dict[str, str]:
+    """The portal's pages."""
+    ((delivery, organization, subscription),) = product.query(
+        "SELECT d.id, o.public_id, d.subscription_id FROM delivery_delivery d"
+        " JOIN subscriptions_organization o ON o.id = d.organization_id"
+        " WHERE d.state = 'exhausted' ORDER BY d.id DESC OFFSET 100 LIMIT 1"
+    )
+    portal = f"/portal/{organization}"
+    return {
+        "portal, subscriptions": f"{portal}/",
+        "portal, subscription": f"{portal}/subscriptions/{subscription}/",
+        "portal, log": f"{portal}/log",
+        "portal, failures": f"{portal}/log?show=failed&subscription={subscription}",
+        "portal, delivery": f"{portal}/deliveries/{delivery}",
+        "portal, replays": f"{portal}/replays",
+    }
+
+
+def lists_of(product: Contestant, silent: int) -> dict[str, str]:
+    """The API's, of a subscription that was sent a lot, and of one that was sent nothing."""
+    busy = product.subscriptions[0]
+    return {
+        f"API, {name} of {of}": path.format(subscription)
+        for of, subscription in (("a busy one", busy), ("a silent one", silent))
+        for name, path in (
+            ("logs", "/v1/webhooks/{}/logs"),
+            ("deliveries", "/v1/deliveries?subscription_id={}"),
+            ("failures", "/v1/deliveries?subscription_id={}&state=exhausted"),
+        )
+    }
+
+
 def look(ask: Callable[[], requests.Response]) -> list[float]:
     """Milliseconds of each look; the first one, which fills caches, does not count."""
     spent = []
@@ -157,7 +193,7 @@ def look(ask: Callable[[], requests.Response]) -> list[float]:
 
 class Admin:
     name = "admin"
-    work = f"the admin's pages and lists with 5 million attempts stored, {LOOKS} looks at each"
+    work = f"pages and lists with 5 million attempts stored, {LOOKS} looks at each"
 
     def run(self, bench: Bench) -> Outcome:
         with bench.stack() as stack:
@@ -166,12 +202,23 @@ class Admin:
             for number in range(SUBSCRIPTIONS - 1):
                 product.subscribe(bench.sink.url(f"/n/admin/{number}"), "bench.admin")
             fill(bench, product)
+            silent = product.subscribe(bench.sink.url("/n/admin/silent"), "bench.silent")
             wait_until_counted(bench, product)
-            session = log_in(stack)
-            bars = []
-            for name, path in pages_of(product).items():
-                spent = look(lambda path=path: session.get(stack.base_url + path, timeout=60))  # type: ignore[misc]
-                p99 = percentile(spent, 0.99)
-                bench.say(f"  {name:<28}{median(spent):>7.0f} ms, p99 {p99:.0f}")
-                bars.append(Bar(what=f"{name}, p99", value=p99, must=MUST_MS, at_most=True, unit="ms"))
+            customer, caller = requests.Session(), requests.Session()
+            caller.headers.update(product.headers)
+            customer.get(product.call("POST", "/v1/portal/links", {})["url"], timeout=60)
+            bars = [
+                *self.looks(bench, stack, log_in(stack), pages_of(product)),
+                *self.looks(bench, stack, customer, portal_of(product)),
+                *self.looks(bench, stack, caller, lists_of(product, silent)),
+            ]
         return Outcome(scenario=self.name, work=self.work, bars=bars)
+
+    def looks(
+        self, bench: Bench, stack: Stack, session: requests.Session, pages: Mapping[str, str]
+    ) -> Iterator[Bar]:
+        for name, path in pages.items():
+            spent = look(partial(session.get, stack.base_url + path, timeout=60))
+            p99 = percentile(spent, 0.99)
+            bench.say(f"  {name:<32}{median(spent):>7.0f} ms, p99 {p99:.0f}")
+            yield Bar(what=f"{name}, p99", value=p99, must=MUST_MS, at_most=True, unit="ms")
