@@ -15,7 +15,9 @@ PUBLIC_PREFIX = "whpk_"
 STANDARD_KEY_BYTES = 32
 STANDARD_KEY_BYTES_ALLOWED = range(24, 65)
 API_KEY_PREFIX = "rhk_"
-API_KEY_SHOWN_CHARACTERS = len(API_KEY_PREFIX) + 8
+API_KEY_SHOWN_CHARACTERS = 8
+# Keys of other systems, which their callers go on using.
+BROUGHT_KEY_PREFIX = "own_"
 
 
 def new_api_key() -> str:
@@ -26,6 +28,13 @@ def new_api_key() -> str:
 def hash_api_key(key: str) -> str:
     """SHA-256 is enough for a random key of 256 bits, and cheap enough for every request."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def shown_prefix(key: str) -> str:
+    """By what people tell keys apart: its beginning; of foreign ones, which may begin alike, their hash."""
+    if key.startswith(API_KEY_PREFIX):
+        return key[: len(API_KEY_PREFIX) + API_KEY_SHOWN_CHARACTERS]
+    return BROUGHT_KEY_PREFIX + hash_api_key(key)[:API_KEY_SHOWN_CHARACTERS]
 
 
 def new_standard_secret() -> str:

@@ -1,5 +1,6 @@
 """What a subscription or callback may say. Each rule raises InvalidInput naming the field."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from webhooks_project.errors import InvalidInput
 SECRET_MAX_CHARACTERS = 255
 RETRY_STEPS_MAX = 30
 RETRY_STEP_MAX_SECONDS = 7 * 24 * 3600
+# Only a hash of a key is kept, which has no other protection than that nobody can guess the key.
+BROUGHT_KEY_CHARACTERS = range(24, 1025)
 TIMEOUT_MIN_SECONDS = 0.1
 # One in 100 seconds: what is slower is not sent, but collected.
 RATE_LIMIT_MIN_PER_SECOND = 0.01
@@ -133,6 +136,15 @@ def check_secret(secret: str) -> None:
             f"secret must have 1 to {SECRET_MAX_CHARACTERS} characters, not all blank",
             field="secret",
             code="max_length",
+        )
+
+
+def check_brought_key(key: str) -> None:
+    """A key of another system comes in a header, as ours do."""
+    if len(key) not in BROUGHT_KEY_CHARACTERS or not re.fullmatch(r"[\x21-\x7e]+", key):
+        shortest, longest = BROUGHT_KEY_CHARACTERS[0], BROUGHT_KEY_CHARACTERS[-1]
+        raise InvalidInput(
+            f"the key must have {shortest} to {longest} visible ASCII characters", field="key", code="bad_key"
         )
 
 

@@ -47,15 +47,24 @@ def api_key_create(
     signs: bool = False,
     expires_at: datetime | None = None,
     others: Iterable[Organization] = (),
+    brought: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its plain text, which is shown this once and kept only if it signs webhooks."""
-    plain = keys.new_api_key()
+    """A new key and its plain text, which is shown this once and kept only if it signs webhooks.
+
+    `brought` is a key of another system that its callers go on using. Raises InvalidInput, Conflict.
+    """
+    plain = brought or keys.new_api_key()
+    key_hash = keys.hash_api_key(plain)
+    if brought is not None:
+        rules.check_brought_key(brought)
+        if ApiKey.objects.filter(key_hash=key_hash).exists():
+            raise Conflict("this key is here already, or was revoked", field="key", code="key_taken")
     with transaction.atomic():
         key = ApiKey.objects.create(
             organization=organization,
             name=name,
-            prefix=plain[: keys.API_KEY_SHOWN_CHARACTERS],
-            key_hash=keys.hash_api_key(plain),
+            prefix=keys.shown_prefix(plain),
+            key_hash=key_hash,
             signs=signs,
             encrypted_key=secrets.encrypt(plain) if signs else "",
             scopes=list(scopes) or list(DEFAULT_SCOPES),

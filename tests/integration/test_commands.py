@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,52 @@ def test_create_api_key_refuses_nonsense_and_leaves_nothing(arguments: list[str]
     with pytest.raises(CommandError, match=message):
         run("create_api_key", "--organization", "New", *arguments)
     assert not Organization.objects.exists()
+
+
+def test_a_key_that_callers_have_already_is_taken_and_goes_on_working(tmp_path: Path) -> None:
+    brought = "sk-" + "0123456789abcdef" * 3
+    (tmp_path / "key").write_text(f"{brought}\n")
+
+    out, err = run("create_api_key", "--organization", "New", "--signs", "--key-file", str(tmp_path / "key"))
+
+    client = APIClient()
+    client.credentials(HTTP_X_API_KEY=brought)
+    assert client.get("/v1/webhooks").status_code == 200
+    made = ApiKey.objects.get()
+    assert (made.signs, made.prefix[:4]) == (True, "own_")
+    # Neither printed nor to be read off what lists show of it.
+    assert out == ""
+    assert brought not in err
+    assert made.prefix[4:] not in brought
+
+
+@pytest.mark.parametrize(
+    ("brought", "message"),
+    [
+        ("short", "24 to 1024"),
+        ("", "24 to 1024"),
+        ("x" * 1025, "24 to 1024"),
+        ("with blanks " * 3, "visible"),
+        ("ключ" * 8, "visible"),
+    ],
+)
+def test_a_key_that_could_be_guessed_or_not_be_sent_is_refused(
+    brought: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(brought)
+
+    with pytest.raises(CommandError, match=message):
+        run("create_api_key", "--organization", "New", "--key-file", str(tmp_path / "key"))
+    assert not Organization.objects.exists()
+
+
+def test_a_key_of_somebody_else_is_not_taken_a_second_time(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-" + "0123456789abcdef" * 3)
+    run("create_api_key", "--organization", "New", "--key-file", str(tmp_path / "key"))
+
+    with pytest.raises(CommandError, match="here already"):
+        run("create_api_key", "--organization", "Other", "--key-file", str(tmp_path / "key"))
+    assert ApiKey.objects.get().organization.name == "New"
 
 
 @contextmanager

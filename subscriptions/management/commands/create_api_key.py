@@ -9,7 +9,9 @@ from django.db import transaction
 
 from subscriptions import services
 from subscriptions.management.audited import AuditedCommand
+from subscriptions.management.files import text_of
 from subscriptions.models import DEFAULT_SCOPES, Organization, Scope
+from webhooks_project.errors import DomainError
 
 
 class Command(AuditedCommand):
@@ -24,6 +26,11 @@ class Command(AuditedCommand):
         )
         parser.add_argument("--signs", action="store_true", help="Webhooks can be signed with the key.")
         parser.add_argument("--name", default="", metavar="LABEL", help="Shown in lists.")
+        parser.add_argument(
+            "--key-file",
+            metavar="FILE",
+            help="Take the key that stands there (-: standard input), which callers have already.",
+        )
         parser.add_argument("--email", default="", metavar="ADDRESS", help="Contact of a new organization.")
 
     @transaction.atomic
@@ -37,10 +44,21 @@ class Command(AuditedCommand):
             raise CommandError("--email: the organization exists and has another contact address")
         if len(options["name"]) > 255:
             raise CommandError("--name: at most 255 characters")
-        _, key = services.api_key_create(
-            organization=organization, name=options["name"], scopes=scopes, signs=options["signs"]
-        )
-        self.stdout.write(key)
+        brought = None if options["key_file"] is None else text_of(options["key_file"]).strip()
+        try:
+            made, key = services.api_key_create(
+                organization=organization,
+                name=options["name"],
+                scopes=scopes,
+                signs=options["signs"],
+                brought=brought,
+            )
+        except DomainError as error:
+            raise CommandError(f"--key-file: {error.detail}") from None
+        if brought is None:
+            self.stdout.write(key)
+        else:
+            self.stderr.write(f"the key is called {made.prefix} here")
 
     def _create(self, name: str, email: str) -> Organization:
         try:
