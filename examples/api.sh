@@ -5,11 +5,15 @@ API=$(sed -n 's/^PUBLIC_BASE_URL=//p' "${DATA_DIR:-.data}/local.env")
 
 # api PATH [more of curl's options]: a call with the key in $KEY
 api() {
-  curl -sS --fail-with-body -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" "$API$1" "${@:2}"
-  local status=$?
-  echo
-  return $status
+  curl -sS --fail-with-body -w '\n' -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" "$API$1" "${@:2}"
 }
 
-# … | field NAME: one field of the JSON object that comes in
-field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+# … | field NAME: one field of the JSON that comes in; `runs.0.id` leads inside
+field() {
+  python3 -c '
+import json, sys
+value = json.load(sys.stdin)
+for name in sys.argv[1].split("."):
+    value = value[int(name) if name.isdigit() else name]
+print(value)' "$1"
+}

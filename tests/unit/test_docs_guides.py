@@ -56,8 +56,10 @@ def test_the_receivers_verify_by_the_functions_that_are_tested_with_every_forger
         ("one\n", ["One"], False),
         ('{"id":"evt_…","n":1}\n', ['{"id":"evt_a1","n":1}'], True),
         ('{"id":"evt_…","n":1}\n', ['{"id":"evt_a1","n":2}'], False),
+        ("one\ntwo\n", ["two", "one"], True),
+        ("one\none\n", ["one"], False),
         ("…\nlast\n", ["first", "second", "last"], True),
-        ("…\nlast\n", ["last", "first"], False),
+        ("…\nlast\n", ["first", "second"], False),
         ("a.b\n", ["axb"], False),
     ],
 )

@@ -58,7 +58,7 @@ class Command(AuditedCommand):
         if brought is None:
             self.stdout.write(key)
         else:
-            self.stderr.write(f"the key is called {made.prefix} here")
+            self._tell(f"the key is called {made.prefix} here")
 
     def _create(self, name: str, email: str) -> Organization:
         try:
@@ -67,9 +67,13 @@ class Command(AuditedCommand):
             option = "--email" if "contact_email" in error.message_dict else "--organization"
             raise CommandError(f"{option}: {' '.join(error.messages)}") from None
         organization, secret = services.organization_create(name=name, contact_email=email)
-        self.stderr.write(f"created organization {organization.public_id}")
-        self.stderr.write(f"its signing secret, shown this once: {secret}")
+        self._tell(f"created organization {organization.public_id}")
+        self._tell(f"its signing secret, shown this once: {secret}")
         return organization
+
+    def _tell(self, text: str) -> None:
+        """Beside the key, which is all that scripts read; not in the colour of errors."""
+        self.stderr.write(text, style_func=str)
 
 
 def parse_scopes(text: str | None) -> list[str]:

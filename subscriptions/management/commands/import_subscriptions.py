@@ -61,7 +61,8 @@ class Command(AuditedCommand):
             for told in importing.told:
                 self.stdout.write(json.dumps(told, ensure_ascii=False))
         verb = "would create" if options["dry_run"] else "created"
-        self.stderr.write(f"{verb} {len(importing.told)}, {importing.known} were there already")
+        summary = f"{verb} {len(importing.told)}, {importing.known} were there already"
+        self.stderr.write(summary, style_func=str)  # it is no error
 
 
 class Import:
