@@ -94,6 +94,7 @@ lint: venv ## Format and lint
 
 types: venv ## Strict type check
 	RUNHOOKS_MODE=test $(VENV)/bin/mypy
+	MYPYPATH=examples/receivers $(VENV)/bin/mypy --config-file= --strict examples/executor.py examples/receivers/*.py
 
 contracts: venv ## Who may import whom
 	$(VENV)/bin/lint-imports

@@ -72,7 +72,6 @@ async function receive(request, isGenuine) {
 
 exports.serve = (isGenuine) => {
   fs.mkdirSync(INBOX, { recursive: true });
-  work();
   const server = http.createServer(async (request, response) => {
     try {
       response.statusCode = await receive(request, isGenuine);
@@ -82,5 +81,8 @@ exports.serve = (isGenuine) => {
     }
     response.end();
   });
-  server.listen(PORT, "127.0.0.1", () => console.log(`receiving at http://127.0.0.1:${PORT}/`));
+  server.listen(PORT, "127.0.0.1", () => {
+    console.log(`receiving at http://127.0.0.1:${PORT}/`);
+    work();
+  });
 };

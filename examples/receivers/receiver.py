@@ -89,6 +89,6 @@ def serve(is_genuine: Callable[[Mapping[str, str], bytes], bool]) -> None:
 
     port = int(os.environ.get("RECEIVER_PORT", "9000"))
     server = ThreadingHTTPServer(("127.0.0.1", port), Receiver)
-    threading.Thread(target=inbox.work, daemon=True).start()
     print(f"receiving at http://127.0.0.1:{port}/", flush=True)
+    threading.Thread(target=inbox.work, daemon=True).start()
     server.serve_forever()

@@ -32,7 +32,7 @@ def test_the_environment_is_read_in_env_py_only() -> None:
 def test_no_file_is_too_long_to_be_read_at_once() -> None:
     too_long = {
         str(path.relative_to(CHECKOUT)): lines
-        for path in sources(*PRODUCT, "local", "demo", "benchmarks", "tests")
+        for path in sources(*PRODUCT, "local", "demo", "benchmarks", "examples", "tests")
         if (lines := len(path.read_text().splitlines()))
         > (LINES_PER_TEST_FILE if "tests" in path.relative_to(CHECKOUT).parts else LINES_PER_FILE)
     }
@@ -43,7 +43,7 @@ def test_no_file_is_too_long_to_be_read_at_once() -> None:
 def test_no_function_is_too_long_to_be_understood() -> None:
     too_long = {
         f"{path.relative_to(CHECKOUT)}:{node.name}": lines
-        for path in sources(*PRODUCT, "local", "demo", "benchmarks", "tests")
+        for path in sources(*PRODUCT, "local", "demo", "benchmarks", "examples", "tests")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (lines := (node.end_lineno or 0) - node.lineno + 1) > LINES_PER_FUNCTION
