@@ -16,7 +16,7 @@ STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv client-wheels clients serve demo bench chaos flush mutations fuzz audit test dialects lint types contracts checks tests format lock clean
+.PHONY: help venv client-wheels clients serve demo bench chaos flush mutations fuzz audit test dialects lint types contracts checks openapi tests format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -99,8 +99,11 @@ types: venv ## Strict type check
 contracts: venv ## Who may import whom
 	$(VENV)/bin/lint-imports
 
-checks: venv ## Missing migrations and Django's deployment checks
+checks: venv ## Missing migrations, Django's deployment checks, the published OpenAPI document
 	$(PY) -m local.checks
+
+openapi: venv ## Write docs/openapi.json as the code says; `checks` holds it against the code
+	@$(PY) -m local.openapi
 
 dialects: venv ## What the five systems' users rely on, and the tests that prove it
 	$(PY) -m tests.dialects_table

@@ -6,45 +6,13 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from rest_framework.serializers import ModelSerializer
 
-ERROR = {
-    "type": "object",
-    "description": "Every error has this shape; `errors` lists all wrong fields where there are several.",
-    "properties": {
-        "detail": {"type": "string"},
-        "code": {"type": "string", "description": "Stable, for programs."},
-        "field": {"type": ["string", "null"]},
-        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Error"}},
-    },
-    "required": ["detail", "code", "field"],
-}
-ANSWERS = {
-    "400": "The body is not valid JSON.",
-    "401": "No valid API key.",
-    "403": "The key lacks the scope.",
-    "404": "There is no such thing in this organization.",
-    "409": "This contradicts what is already there.",
-    "413": "The body is too large.",
-    "415": "The body is not JSON.",
-    "422": "A value is not acceptable.",
-    "429": "Too many requests; Retry-After says when to try again.",
-    "503": "The database is away, or the call met another one; Retry-After says when to try again.",
-}
-FOR_BODIES = ("400", "413", "415", "422", "409")
-# Systems whose callers know no 422.
-SAYS_400_INSTEAD = ("/leaperone/", "/eachlabs/")
 ORGANIZATION = {
     "name": "X-Org-Id",
     "in": "header",
     "description": "One of the key's organizations; without it the key's default one.",
     "schema": {"type": "string"},
 }
-RATE_LIMIT_HEADERS = {
-    "X-RateLimit-Limit": "Requests that may be made at once.",
-    "X-RateLimit-Remaining": "How many of them are left.",
-    "X-RateLimit-Reset": "When all of them are there again, in Unix seconds.",
-}
 EXTRA = "x-extra"
-RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -106,28 +74,14 @@ def without_doubled_null(schema: Any) -> Any:
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """drf-spectacular's postprocessing hook: the headers and the errors of each operation."""
+    """drf-spectacular's postprocessing hook: what the generator leaves open."""
     schemas = result["components"]["schemas"]
     schemas.update(without_doubled_null(schemas))
     for schema in schemas.values():
         schema.update(schema.pop(EXTRA, {}))
-    schemas["Error"] = ERROR
-    result["components"]["headers"] = {
-        name: {"description": description, "schema": {"type": "integer"}}
-        for name, description in RATE_LIMIT_HEADERS.items()
-    }
-    for path, operations in result["paths"].items():
-        for method, operation in operations.items():
+    for operations in result["paths"].values():
+        for operation in operations.values():
             operation.setdefault("parameters", []).append(ORGANIZATION)
-            for status, description in ANSWERS.items():
-                if status in FOR_BODIES and method in ("get", "delete") and status != "422":
-                    continue
-                if status == "422" and path.startswith(SAYS_400_INSTEAD):
-                    continue
-                content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-                answer = {"description": description, "content": content}
-                operation["responses"].setdefault(status, answer)
-            _describe_headers(operation["responses"])
             _demand_body(operation, schemas)
     return result
 
@@ -139,14 +93,3 @@ def _demand_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         choices = schema.get("anyOf", [])
         if choices and all(choice.get("required") for choice in choices):
             operation["requestBody"]["required"] = True
-
-
-def _describe_headers(responses: dict[str, Any]) -> None:
-    """Whoever is known is told of the limits; 401 is for those who are not."""
-    limits = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_LIMIT_HEADERS}
-    for status, response in responses.items():
-        headers: dict[str, Any] = {} if status == "401" else dict(limits)
-        if status in ("429", "503"):
-            headers["Retry-After"] = RETRY_AFTER
-        if headers:
-            response["headers"] = response.get("headers", {}) | headers

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from rest_framework.test import APIClient
 
-from local.checks import environment, manage
+from local.manage import environment, manage
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PASSWORD = "Zq8-long-enough-text"

@@ -70,6 +70,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webhooks_project.openapi.complete",
+        "webhooks_project.openapi_errors.add_errors",
+        "webhooks_project.openapi_webhooks.add_webhooks",
     ],
     "ENUM_NAME_OVERRIDES": {
         "RunStatusEnum": "runs.models.RUN_STATUSES",
