@@ -15,6 +15,9 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except BadEnvironment as error:
         sys.exit(f"{error}\nNo `make serve` runs on this DATA_DIR; docs/settings.md has the variables.")
+    except KeyboardInterrupt:
+        # Whoever stops a command needs no trace of where it was; 130 is what shells say of one that was.
+        sys.exit(130)
 
 
 if __name__ == "__main__":

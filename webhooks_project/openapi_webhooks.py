@@ -69,7 +69,7 @@ _SAYS: Mapping[str, str] = {
     "workflow.step.started": "A step of a run started.",
     "workflow.step.completed": "A step of a run ended well.",
     "workflow.step.failed": "A step of a run failed.",
-    "subscription.disabled": "The service has disabled a subscription: its receiver is gone or failed for days.",
+    "subscription.disabled": "The service disabled a subscription: its receiver is gone or failed for days.",
     "subscription.failing": "The receiver of a subscription has failed for a while.",
     "subscription.recovered": "The receiver of a subscription that was failing answers again.",
 }

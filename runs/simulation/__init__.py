@@ -1,0 +1,1 @@
+"""Load for trying things out: `manage.py simulate`."""
