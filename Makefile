@@ -102,7 +102,8 @@ contracts: venv ## Who may import whom
 checks: venv ## Missing migrations, Django's deployment checks, the published OpenAPI document
 	$(PY) -m local.checks
 
-openapi: venv ## Write docs/openapi.json as the code says; `checks` holds it against the code
+openapi: venv ## Make the examples of the API anew, and write docs/openapi.json; `checks` holds it against the code
+	@WRITE_EXAMPLES=1 $(PY) -m pytest -q tests/integration/test_openapi_examples.py -k examples_are_what
 	@$(PY) -m local.openapi
 
 dialects: venv ## What the five systems' users rely on, and the tests that prove it

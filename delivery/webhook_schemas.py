@@ -6,7 +6,13 @@ Receivers must bear fields that come later, so nothing here forbids more of them
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from subscriptions.event_types import CATALOGUE, SUBSCRIPTION_DISABLED, DisabledReason, PayloadFormat
+from subscriptions.event_types import (
+    CATALOGUE,
+    SUBSCRIPTION_DISABLED,
+    SUBSCRIPTION_FAILING,
+    DisabledReason,
+    PayloadFormat,
+)
 
 Schema = dict[str, Any]
 
@@ -77,9 +83,9 @@ _SUBSCRIPTION: Mapping[str, Schema] = {
 # What else each of our own events tells.
 _MORE: Mapping[str, Mapping[str, Schema]] = {
     SUBSCRIPTION_DISABLED: {"reason": {"enum": [str(reason) for reason in DisabledReason]}},
-    "subscription.failing": {
+    SUBSCRIPTION_FAILING: {
         "last_status_code": {"type": ["integer", "null"]},
-        "last_error_class": {**TEXT, "description": "Empty where there was an answer."},
+        "last_error_class": {**TEXT, "description": "Why, such as `http_status` or `timeout`."},
     },
 }
 _SUBSCRIPTION_EXAMPLE: Mapping[str, Any] = {
@@ -90,7 +96,7 @@ _SUBSCRIPTION_EXAMPLE: Mapping[str, Any] = {
 }
 _MORE_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     SUBSCRIPTION_DISABLED: {"reason": str(DisabledReason.FAILING)},
-    "subscription.failing": {"last_status_code": 503, "last_error_class": ""},
+    SUBSCRIPTION_FAILING: {"last_status_code": 503, "last_error_class": "http_status"},
 }
 
 #: what the service tells of itself

@@ -78,7 +78,10 @@ STATUSES: Mapping[str, Status] = {
     ),
     "503": Status(
         "The database is away, or the call met another one; Retry-After says when to try again.",
-        (body("The database is away; try again in a moment.", "database_away"),),
+        (
+            body("The database is away; try again in a moment.", "database_away"),
+            body("This met another call; try again.", "conflict_try_again"),
+        ),
     ),
 }
 FOR_BODIES = ("400", "413", "415", "422", "409")

@@ -16,7 +16,7 @@ from subscriptions.event_types import (
     STEP_STARTED,
 )
 
-TAG = "webhooks"
+TAG = "received"
 CUSTOM = "custom"
 STEP_EVENTS = (STEP_STARTED, STEP_COMPLETED, STEP_FAILED)
 
@@ -101,7 +101,7 @@ def _operations(schemas: dict[str, Schema]) -> Iterator[tuple[str, dict[str, Any
         yield event_type, _of_event(event_type, schemas)
     yield CUSTOM, _of_event(CUSTOM, schemas)
     for payload_format, (name, schema) in OF_RUNS.items():
-        schemas[name] = schema
+        _add(schemas, name, schema)
         yield (
             str(payload_format),
             _operation(
@@ -120,7 +120,7 @@ def _of_event(event_type: str, schemas: dict[str, Schema]) -> dict[str, Any]:
     for payload_format, envelope in ENVELOPES.items():
         names[payload_format] = f"{_pascal(event_type)}{_pascal(str(payload_format))}"
         kind = CUSTOM_TYPE if event_type == CUSTOM else {"const": event_type}
-        schemas[names[payload_format]] = envelope(kind, _data(event_type))
+        _add(schemas, names[payload_format], envelope(kind, _data(event_type)))
     sample = samples.CUSTOM_TYPE if event_type == CUSTOM else event_type
     return _operation(
         event_type,
@@ -129,6 +129,11 @@ def _of_event(event_type: str, schemas: dict[str, Schema]) -> dict[str, Any]:
         {"oneOf": [_reference(name) for name in names.values()]},
         {str(payload_format): _example(sample, payload_format) for payload_format in names},
     )
+
+
+def _add(schemas: dict[str, Schema], name: str, schema: Schema) -> None:
+    assert name not in schemas, f"{name} is a schema of the API's"
+    schemas[name] = schema
 
 
 def _who(event_type: str) -> str:

@@ -98,6 +98,12 @@ def new_replay(organization: Organization, values: dict[str, Any]) -> NewReplay:
     )
 
 
+class ReplayStateFilter(serializers.Serializer[Any]):
+    """The filter of the list of replays."""
+
+    state = StrictChoiceField(choices=names(ReplayState), required=False)
+
+
 class ReplayOutput(serializers.ModelSerializer[Replay]):
     """A replay and how far it has come; `matched` is null where counting took too long."""
 

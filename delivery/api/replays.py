@@ -30,10 +30,14 @@ class ReplayViewSet(OrganizationViewSet):
     read_scope = Scope.DELIVERIES_READ
     write_scope = Scope.DELIVERIES_REPLAY
 
-    @extend_schema(parameters=PAGING, responses=page_of("replays", shapes.ReplayOutput))
+    @extend_schema(
+        parameters=[*PAGING, shapes.ReplayStateFilter], responses=page_of("replays", shapes.ReplayOutput)
+    )
     def list(self, request: Request) -> Response:
         """Newest first."""
-        return page(request, "replays", selectors.replays(self.organization), shapes.ReplayOutput)
+        wanted = valid(shapes.ReplayStateFilter, request.query_params)
+        rows = selectors.replays(self.organization).filter(**wanted)
+        return page(request, "replays", rows, shapes.ReplayOutput)
 
     @extend_schema(request=shapes.ReplaysInput, responses={200: FORECAST_OR_FIRST, 202: shapes.ReplayOutput})
     @idempotent

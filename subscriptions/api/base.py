@@ -32,6 +32,14 @@ class PageQuery(serializers.Serializer[Any]):
     offset = serializers.IntegerField(min_value=0, max_value=OFFSET_MAX, default=0)
 
 
+class ListQuery(PageQuery):
+    """The same with the order, which each list has one of its own for."""
+
+    ordering = serializers.ChoiceField(
+        choices=["created_at", "-created_at"], required=False, help_text="Oldest first; newest first."
+    )
+
+
 class OrganizationViewSet(viewsets.ViewSet):
     """A view whose every query starts from the caller's organization."""
 
@@ -115,6 +123,15 @@ def page_of(name: str, shape: type[BaseSerializer[Any]]) -> Any:
     return extend_schema_serializer(many=False)(type(described))()
 
 
+def in_order(rows: QuerySet[Row], ordering: str | None) -> QuerySet[Row]:
+    """The rows as asked. Each list is ordered by when its rows were made, in one direction or the other: both
+    are read from the same index."""
+    is_newest_first = str(rows.query.order_by[0]).startswith("-")
+    if ordering is None or ordering.startswith("-") == is_newest_first:
+        return rows
+    return rows.reverse()
+
+
 def page(
     request: Request,
     name: str,
@@ -123,9 +140,9 @@ def page(
     context: dict[str, Any] | None = None,
 ) -> Response:
     """A list in seed 001's form: the named array, `total`, `limit`, `offset`."""
-    query = valid(PageQuery, request.query_params)
+    query = valid(ListQuery, request.query_params)
     limit, offset = query["limit"], query["offset"]
-    found = part(rows, offset, limit)
+    found = part(in_order(rows, query.get("ordering")), offset, limit)
     return Response(
         {
             name: shape(found.rows, many=True, context=context or {}).data,

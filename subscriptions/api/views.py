@@ -15,8 +15,9 @@ from subscriptions.api.base import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
     OFFSET_MAX,
+    ListQuery,
     OrganizationViewSet,
-    PageQuery,
+    in_order,
     page,
     page_of,
     valid,
@@ -24,11 +25,14 @@ from subscriptions.api.base import (
 from subscriptions.api.idempotency import idempotent
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope
 
-PAGING = [PageQuery]
+PAGING = [ListQuery]
 # Without a limit the list of subscriptions has all of them.
 PAGING_IF_WANTED = [
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
     OpenApiParameter("offset", {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0}),
+    OpenApiParameter(
+        "ordering", {"enum": ["created_at", "-created_at"]}, description="Oldest first; newest first."
+    ),
 ]
 
 
@@ -44,8 +48,9 @@ class SubscriptionViewSet(OrganizationViewSet):
         rows = selectors.of_organization(self.organization).prefetch_related("signing_secrets")
         if "limit" in request.query_params:
             return page(request, "webhooks", rows, shapes.SubscriptionOutput, self.owners_view)
-        offset = valid(PageQuery, request.query_params)["offset"]
-        items = shapes.SubscriptionOutput(rows[offset:], many=True, context=self.owners_view).data
+        query = valid(ListQuery, request.query_params)
+        offset, ordered = query["offset"], in_order(rows, query.get("ordering"))
+        items = shapes.SubscriptionOutput(ordered[offset:], many=True, context=self.owners_view).data
         total = rows.count()
         return Response(
             {"webhooks": items, "total": total, "limit": max(LIMIT_DEFAULT, total), "offset": offset}

@@ -138,10 +138,19 @@ def with_examples(document: dict[str, Any], ids: Ids) -> dict[str, Any]:
                 parameter["schema"] = {"enum": ids["own organization"]}
             elif kind is not None:
                 parameter["schema"] = parameter["schema"] | {"examples": ids[kind][:2]}
+        for content in contents(operation):
+            # The document's own are of another world.
+            content.pop("example", None)
         body = body_of(name, ids)
         if body is not None:
             operation["requestBody"]["content"]["application/json"]["example"] = body
     return document
+
+
+def contents(operation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is sent and answered, in each media type."""
+    for message in (operation.get("requestBody", {}), *operation["responses"].values()):
+        yield from message.get("content", {}).values()
 
 
 def settled(config: Config, url: str, key: str, ids: Ids) -> schemathesis.Config:

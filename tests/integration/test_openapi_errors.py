@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from psycopg2.extensions import TransactionRollbackError
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
@@ -64,9 +65,9 @@ class World:
             for place in places:
                 place.__exit__(None, None, None)
 
-    def without_database(self) -> Any:
+    def without_database(self, cause: Exception | None = None) -> Any:
         def away(*_: Any) -> Iterator[Any]:
-            raise OperationalError("away")
+            raise OperationalError("away") from cause
 
         self.monkeypatch.setattr(selectors, "of_organization", away)
         return self.api.get("/v1/webhooks")
@@ -88,6 +89,7 @@ CAUSES: dict[tuple[str, str], Cause] = {
     ("429", "rate_limit_exceeded"): World.too_often,
     ("429", "too_many_waiting"): World.too_many_waiting,
     ("503", "database_away"): World.without_database,
+    ("503", "conflict_try_again"): lambda w: w.without_database(TransactionRollbackError()),
 }
 
 

@@ -8,18 +8,20 @@ import pytest
 from rest_framework.test import APIClient
 
 from delivery import services
-from runs import samples
+from delivery.webhook_schemas import OPERATIONAL
 from subscriptions.event_types import CARRY_EVERY_EVENT, CATALOGUE, RUN_ENDED, PayloadFormat
 from subscriptions.models import Organization, Subscription
 from tests.factories import Json, answer, report, run, started_run, workflow
 from tests.integration.dialects.conftest import Deliver
 from tests.integration.dialects.conftest import deliver as deliver
+from tests.integration.test_told import Attempting, fail, failed_for, succeed
 from tests.openapi import problems, served
 from tests.receiver import Received, Receiver
 
 Subscribe = Callable[..., Subscription]
 FORMATS_OF_RUNS = [name for name in PayloadFormat if name not in CARRY_EVERY_EVENT]
 CUSTOM = "custom"
+THEIRS = "order.shipped"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def body_schema(document: Json, name: str) -> Json:
 def listen(subscribe: Subscribe, receiver: Receiver) -> None:
     """A subscription in each format, to all that it can carry."""
     for name in PayloadFormat:
-        events = [*CATALOGUE, samples.CUSTOM_TYPE] if name in CARRY_EVERY_EVENT else list(RUN_ENDED)
+        events = [*CATALOGUE, THEIRS] if name in CARRY_EVERY_EVENT else list(RUN_ENDED)
         subscribe(url=receiver.url(f"/{name}"), payload_format=name, events=events)
 
 
@@ -93,19 +95,29 @@ def test_what_is_sent_of_runs_is_what_the_document_says(
 
 
 def test_what_is_sent_of_everything_else_is_what_the_document_says(
-    document: Json, api: APIClient, subscribe: Subscribe, receiver: Receiver, deliver: Deliver
+    document: Json,
+    organization: Organization,
+    subscribe: Subscribe,
+    receiver: Receiver,
+    attempt: Attempting,
+    api: APIClient,
+    deliver: Deliver,
 ) -> None:
     listen(subscribe, receiver)
+    ill = subscribe(events=["order.paid"])
+    failed_for(ill)
+    fail(organization, receiver, attempt, 4)
+    succeed(organization, receiver, attempt)
     subscribe(url=receiver.url("/gone?token=t-1234"), events=["a.b"])
     receiver.reply(410, path="/gone?token=t-1234")
-    answer(api.post("/v1/events", {"event_type": samples.CUSTOM_TYPE, "data": {"n": 1}}), 202)
+    answer(api.post("/v1/events", {"event_type": THEIRS, "data": {"n": 1}}), 202)
     answer(api.post("/v1/events", {"event_type": "a.b", "data": {}}), 202)
 
     deliver()
     deliver()
 
-    sent = [request for request in receiver.requests if not request.path.startswith("/gone")]
-    assert {name_in_document(request) for request in sent} == {CUSTOM, "subscription.disabled"}
+    sent = [request for request in receiver.requests if not request.path.startswith(("/gone", "/hook"))]
+    assert {name_in_document(request) for request in sent} == {CUSTOM, *OPERATIONAL}
     for request in sent:
         name = name_in_document(request)
         assert problems(document, body_schema(document, name)["schema"], json.loads(request.body)) == []

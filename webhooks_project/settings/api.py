@@ -57,6 +57,22 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
+# In the order in which one meets them.
+API_TAGS = {
+    "workflows": "What can be run, and how its runs' webhooks are sent.",
+    "runs": "Executions of workflows, and what executors report of them and their steps.",
+    "events": "Events of the platform's own.",
+    "webhooks": "Subscriptions: who is told of what, where, with which secret; tests and logs.",
+    "deliveries": "One event for one target: where it stands, replay, cancel.",
+    "replays": "Many deliveries sent again, by a filter or a time range.",
+    "organizations": "For the platform's operator: customers and their keys.",
+    "users": "Which organizations a key acts for.",
+    "received": "What receivers get.",
+    "leap": "As Leap's callers know it.",
+    "leaperone": "As LEAPERone's callers know it.",
+    "skyvern": "As Skyvern's callers know it.",
+    "eachlabs": "As eachlabs' callers know it.",
+}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Runhooks",
     "DESCRIPTION": "Self-hosted webhook delivery for platforms that run long AI workflows.",
@@ -67,11 +83,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/v1",
+    "TAGS": [{"name": name, "description": text} for name, text in API_TAGS.items()],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "webhooks_project.openapi.complete",
         "webhooks_project.openapi_errors.add_errors",
         "webhooks_project.openapi_webhooks.add_webhooks",
+        "webhooks_project.openapi_examples.add_examples",
     ],
     "ENUM_NAME_OVERRIDES": {
         "RunStatusEnum": "runs.models.RUN_STATUSES",

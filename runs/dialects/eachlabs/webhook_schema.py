@@ -41,4 +41,6 @@ EXECUTION: Schema = {
     ],
 }
 
-SCHEMAS: Mapping[str, tuple[str, Schema]] = {PayloadFormat.EACHLABS_EXECUTION: ("EachlabsWebhook", EXECUTION)}
+SCHEMAS: Mapping[str, tuple[str, Schema]] = {
+    PayloadFormat.EACHLABS_EXECUTION: ("EachlabsWebhookBody", EXECUTION)
+}

@@ -26,11 +26,11 @@ def _run(output: str) -> Schema:
 
 SCHEMAS: Mapping[str, tuple[str, Schema]] = {
     PayloadFormat.LEAP_V1: (
-        "LeapV1Webhook",
+        "LeapV1WebhookBody",
         _run("The full output of every step by its key, in their order; null unless it has completed."),
     ),
     PayloadFormat.LEAP_V2: (
-        "LeapV2Webhook",
+        "LeapV2WebhookBody",
         _run("The outputs that the workflow's author configured; null unless it has completed."),
     ),
 }

@@ -22,4 +22,4 @@ TASK: Schema = {
     ],
 }
 
-SCHEMAS: Mapping[str, tuple[str, Schema]] = {PayloadFormat.LEAPERONE: ("LeaperoneWebhook", TASK)}
+SCHEMAS: Mapping[str, tuple[str, Schema]] = {PayloadFormat.LEAPERONE: ("LeaperoneWebhookBody", TASK)}

@@ -46,4 +46,4 @@ RUN = record(
     },
 )
 
-SCHEMAS: Mapping[str, tuple[str, Schema]] = {PayloadFormat.SKYVERN_RUN: ("SkyvernWebhook", RUN)}
+SCHEMAS: Mapping[str, tuple[str, Schema]] = {PayloadFormat.SKYVERN_RUN: ("SkyvernWebhookBody", RUN)}
