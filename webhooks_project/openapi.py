@@ -39,7 +39,12 @@ class AdministratorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-un
     name = "session"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": settings.SESSION_COOKIE_NAME,
+            "description": "Log in at /admin/ as a superuser; there is nothing to fill in here.",
+        }
 
 
 class SerializerSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
