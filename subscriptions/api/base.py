@@ -36,7 +36,7 @@ class ListQuery(PageQuery):
     """The same with the order, which each list has one of its own for."""
 
     ordering = serializers.ChoiceField(
-        choices=["created_at", "-created_at"], required=False, help_text="Oldest first; newest first."
+        choices=[("created_at", "oldest first"), ("-created_at", "newest first")], required=False
     )
 
 
