@@ -55,6 +55,8 @@ def tell(api: APIClient, worker: Worker) -> dict[str, Json]:
     _runs(teller)
     _events(teller, worker, subscription)
     _replays(teller)
+    teller.post("/v1/portal/links", {"lifetime_seconds": 3600, "name": "Ada of Northwind"})
+    teller.delete("/v1/portal/links")
     for dialect in (_leap, _leaperone, _skyvern, _eachlabs):
         dialect(teller)
     teller.delete(f"/v1/webhooks/{subscription}")

@@ -96,6 +96,12 @@ def test_the_body_of_a_report_is_described(schema: Json, name: str, fields: set[
     assert fields <= set(component["properties"])
 
 
+def test_every_tag_is_described(schema: Json) -> None:
+    used = {tag for _, operation in operations(schema) for tag in operation["tags"]}
+
+    assert used < {tag["name"] for tag in schema["tags"]}
+
+
 def test_nothing_is_referred_to_that_is_not_there(schema: Json) -> None:
     known = {
         f"#/components/{kind}/{name}"

@@ -66,6 +66,7 @@ API_TAGS = {
     "deliveries": "One event for one target: where it stands, replay, cancel.",
     "replays": "Many deliveries sent again, by a filter or a time range.",
     "organizations": "For the platform's operator: customers and their keys.",
+    "portal": "Links to the pages for an organization's own people.",
     "users": "Which organizations a key acts for.",
     "received": "What receivers get.",
     "leap": "As Leap's callers know it.",
