@@ -20,7 +20,7 @@ TAG = "received"
 CUSTOM = "custom"
 STEP_EVENTS = (STEP_STARTED, STEP_COMPLETED, STEP_FAILED)
 
-_OFF = " Only with the signature scheme `{}`."
+_ONLY = " Only with the signature scheme `{}`."
 HEADERS: Mapping[str, tuple[str, str]] = {
     "WebhookId": (
         "webhook-id",
@@ -36,18 +36,18 @@ HEADERS: Mapping[str, tuple[str, str]] = {
     "XWebhookSignature": (
         "X-Webhook-Signature",
         "Lower-case hex HMAC-SHA256 of the body under the subscription's `secret`."
-        + _OFF.format("hmac_sha256_hex"),
+        + _ONLY.format("hmac_sha256_hex"),
     ),
     "XWebhookSecret": (
         "X-Webhook-Secret",
-        "The secret that was given with the run." + _OFF.format("shared_secret"),
+        "The secret that was given with the run." + _ONLY.format("shared_secret"),
     ),
     "XSkyvernSignature": (
         "x-skyvern-signature",
         "Lower-case hex HMAC-SHA256 of the body under the API key that created the run."
-        + _OFF.format("skyvern"),
+        + _ONLY.format("skyvern"),
     ),
-    "XSkyvernTimestamp": ("x-skyvern-timestamp", "Unix seconds." + _OFF.format("skyvern")),
+    "XSkyvernTimestamp": ("x-skyvern-timestamp", "Unix seconds." + _ONLY.format("skyvern")),
 }
 ALWAYS = ("WebhookId", "WebhookTimestamp")
 ANSWERS = {

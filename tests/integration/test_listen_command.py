@@ -189,7 +189,7 @@ def test_nonsense_is_refused_with_the_reason(arguments: list[str], message: str)
         (["65536"], "port from 0 to 65535"),
         (["--answer", "500,99"], "'99' is not a status"),
         (["--delay", "-1"], "--delay"),
-        (["--host", "localhost"], "not an address"),
+        (["--host", "localhost"], "not an IPv4 address"),
         (["--secret", "whsec_x"], "--secret: what follows whsec_"),
         (["--subscription", "17"], "no subscription '17'"),
         (["--organization", "nobody"], "no organization 'nobody'"),

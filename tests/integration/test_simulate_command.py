@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from delivery.models import Event
+from runs.management.commands import simulate as simulate_command
 from runs.models import Run, Step
 from runs.simulation.load import Simulation
 from runs.simulation.plan import Plan, reports
@@ -42,6 +44,30 @@ def test_all_runs_come_to_their_end(organization: Organization, failing: str, st
     assert f": 7 {status}; {Step.objects.count()} steps" in out
     assert err == ""
     assert set(Step.objects.values_list("status", flat=True)) <= {"completed", status}
+
+
+class Terminal(io.StringIO):
+    """Somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_how_far_it_is(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulate_command, "SHOWN_EVERY_SECONDS", 0.0)
+    out, err = io.StringIO(), Terminal()
+
+    call_command(
+        *("simulate", "--organization", organization.name, "--runs", "3", "--rate", "20"),
+        *("--steps", "1", "--step-seconds", "0.01"),
+        stdout=out,
+        stderr=err,
+    )
+
+    lines = [line.strip() for line in err.getvalue().split("\r")]
+    assert "1 of 3 runs begun, 0 ended" in lines
+    assert any(re.fullmatch(r"3 of 3 runs begun, \d ended, 0:00:0\d left", line) for line in lines)
+    assert out.getvalue().startswith("3 runs in ")
 
 
 @pytest.mark.parametrize("dialect", ["leap", "leaperone", "skyvern", "eachlabs"])

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -67,7 +67,7 @@ class Command(BaseCommand):
             raise CommandError(f"port {options['port']}: {error.strerror or error}") from None
         interrupted = False
         try:
-            self._greet(f"http://{_in_url(options['host'])}:{listener.port}/", has_keys)
+            self._greet(f"http://{options['host']}:{listener.port}/", has_keys)
             listener.serve()
         except KeyboardInterrupt:
             interrupted = True
@@ -179,10 +179,6 @@ def _seconds(text: str) -> float:
 
 def _address(text: str) -> str:
     try:
-        return str(ip_address(text))
+        return str(IPv4Address(text))
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not an address such as 127.0.0.1 or 0.0.0.0") from None
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        raise ArgumentTypeError(f"{text!r} is not an IPv4 address such as 127.0.0.1 or 0.0.0.0") from None

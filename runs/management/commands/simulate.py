@@ -94,7 +94,7 @@ class Command(AuditedCommand):
             cancelled = len(simulation.under_way)
             simulation.cancel_all()
         if self.stderr.isatty():
-            self.stderr.write("")
+            self.stderr.write("", str)
         self.stdout.write(_summary(simulation, time.monotonic() - began))
         if interrupted.is_set():
             self.stdout.write(f"interrupted; {cancelled:,} of them were under way and are cancelled")
