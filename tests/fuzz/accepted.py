@@ -69,7 +69,7 @@ EXEMPTIONS: tuple[Exemption, ...] = (
         "whether a key is new depends on what was called before",
         text="this key was used for a call with another body",
     ),
-    *rule("blank", "texts are trimmed: one of blanks alone is empty"),
+    *rule("blank", "texts are trimmed: one of blanks alone is empty", text="may not be blank"),
     *rule("bad_character", "NUL and lone surrogates can be stored nowhere"),
     Exemption(
         check=REFUSED,

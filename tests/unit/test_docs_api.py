@@ -9,8 +9,8 @@ CODES = re.compile(
     r'|\bcode="([a-z_]+)"'
     r'|\bbody\([^()]*"([a-z_]+)"\)'
 )
-# Not answers of the API: bases of others, a form of the admin.
-OTHERS = {"error", "conflict", "too_many_log_ins"}
+# Not answers of the API: bases of others, a form of the admin, a command.
+OTHERS = {"error", "conflict", "too_many_log_ins", "key_taken"}
 
 
 def raised() -> set[str]:
