@@ -16,7 +16,7 @@ STAMP := $(VENV)/.requirements.sha256
 
 export DATA_DIR PORT
 
-.PHONY: help venv client-wheels clients serve demo bench chaos flush mutations fuzz audit test dialects lint types contracts checks openapi tests format lock clean
+.PHONY: help venv client-wheels clients serve demo bench chaos flush mutations fuzz audit test dialects lint types contracts checks openapi tests screens format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -114,6 +114,10 @@ tests: venv clients ## All tests, in random order; `.venv/bin/python -m pytest p
 	@command -v chromium > /dev/null \
 		|| { echo "the tests need the package \`chromium\`: apt-get install chromium" >&2; exit 1; }
 	$(PY) -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15
+
+screens: venv clients ## The pictures of docs/pages.md, taken anew
+	$(PY) -m pytest --quiet tests/e2e/browser
+	mkdir -p docs/screens && grep -oE 'screens/[a-z-]+\.png' docs/pages.md | xargs -I{} cp build/{} docs/{}
 
 format: venv ## Rewrite files in the project's format
 	$(VENV)/bin/ruff format .
