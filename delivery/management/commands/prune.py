@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from delivery.management.long import INTERRUPTED, duration, interruption
+from delivery.management.long import INTERRUPTED, ProgressLine, duration, interruption
 from delivery.management.replay_options import parse, parse_organization, parse_rate, whole_number
 from delivery.retention.policy import Policy, policies
 from delivery.retention.preview import COUNT_MAX_ROWS, KINDS, preview
@@ -67,13 +67,12 @@ class Command(AuditedCommand):
 
     def _prune(self, wanted: list[Policy], rate: float | None) -> None:
         """With progress on a terminal only: the count for it costs as much as some batches."""
-        terminal = self.stderr.isatty()
-        expected = sum(preview(policy, timezone.now()).total() for policy in wanted) if terminal else 0
+        line = ProgressLine(self.stderr)
+        expected = sum(preview(policy, timezone.now()).total() for policy in wanted) if line.is_seen else 0
         began = time.monotonic()
 
         def progress(tally: Tally) -> None:
-            if terminal:
-                self.stderr.write(f"\r{_progress(tally, expected, began)} ", ending="")
+            line.show(_progress(tally, expected, began))
 
         with interruption() as interrupted:
             pace = Pace(stop=interrupted.is_set, pause=interrupted.wait, rate=rate)
@@ -81,8 +80,7 @@ class Command(AuditedCommand):
                 tally = prune(wanted, pace, progress)
             except OthersPrune:
                 raise CommandError("another process prunes at this moment; try again later") from None
-        if terminal:
-            self.stderr.write("")
+        line.end()
         if not tally.is_done:
             self.stdout.write(f"interrupted; deleted {_counted(tally.deleted)}; run it again to go on")
             raise SystemExit(INTERRUPTED)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from delivery.management.long import INTERRUPTED, duration, interruption
+from delivery.management.long import INTERRUPTED, ProgressLine, duration, interruption
 from delivery.management.replay_options import add_options, new_replay, replay_to_resume
 from delivery.models import Delivery, Replay
 from delivery.replays import chunks as replay_chunks
@@ -59,16 +59,14 @@ class Command(AuditedCommand):
     def _carry_out(self, replay: Replay) -> None:
         if replay.state == ReplayState.PAUSED:
             replays.replay_resume(replay)
-        progress = Progress(replay)
+        progress, line = Progress(replay), ProgressLine(self.stderr)
         with interruption() as interrupted:
             while replay.state == ReplayState.RUNNING and not interrupted.is_set():
                 if not replay_chunks.advance(replay.pk):
                     interrupted.wait(min(LOOK_SECONDS, replay_chunks.seconds_until_due(replay.pk)))
                 replay.refresh_from_db()
-                if self.stderr.isatty():
-                    self.stderr.write(f"\r{progress.line(replay)}", ending="")
-        if self.stderr.isatty():
-            self.stderr.write("")
+                line.show(progress.text(replay))
+        line.end()
         if interrupted.is_set():
             self._interrupt(replay)
         summary = counted(replay.replayed, replay.examined - replay.replayed)
@@ -93,20 +91,20 @@ class Command(AuditedCommand):
 
 
 class Progress:
-    """How far a replay is, in one line, and when it may be through at the present pace."""
+    """How far a replay is, and when it may be through at the present pace."""
 
     def __init__(self, replay: Replay) -> None:
         self._examined_before = replay.examined
         self._began = time.monotonic()
 
-    def line(self, replay: Replay) -> str:
+    def text(self, replay: Replay) -> str:
         text = f"replayed {replay.replayed:,}, looked at {replay.examined:,}"
         if replay.matched is None:
-            return f"{text} "
+            return text
         text += f" of {replay.matched:,}"
         pace = (replay.examined - self._examined_before) / max(0.001, time.monotonic() - self._began)
         left = max(0, replay.matched - replay.examined)
-        return f"{text}, {duration(left / pace)} left " if pace else f"{text} "
+        return f"{text}, {duration(left / pace)} left" if pace else text
 
 
 def counted(count: int, skipped: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from delivery.management.long import INTERRUPTED, duration, interruption
+from delivery.management.long import INTERRUPTED, ProgressLine, duration, interruption
 from delivery.management.replay_options import parse, parse_organization
 from runs.dialects import names as dialect_names
 from runs.services import workflow_for
@@ -20,8 +20,6 @@ from webhooks_project.errors import DomainError
 # What has come due since the last look is reported together.
 LOOK_SECONDS = 0.02
 SHOWN_EVERY_SECONDS = 0.5
-# As long as a line of progress gets, so that a shorter one leaves nothing of it.
-LINE_CHARACTERS = 72
 
 
 class Command(AuditedCommand):
@@ -81,20 +79,17 @@ class Command(AuditedCommand):
 
     def _carry_out(self, simulation: Simulation, plan: Plan) -> None:
         began = time.monotonic()
-        shown = began
+        line, shown = ProgressLine(self.stderr), began
         with interruption() as interrupted:
             while not simulation.is_done and not interrupted.is_set():
                 simulation.advance(time.monotonic() - began)
-                if self.stderr.isatty() and time.monotonic() - shown >= SHOWN_EVERY_SECONDS:
+                if time.monotonic() - shown >= SHOWN_EVERY_SECONDS:
                     shown = time.monotonic()
-                    line = _progress(simulation, plan, shown - began)
-                    # Plain: what goes to standard error is red otherwise.
-                    self.stderr.write(f"\r{line:<{LINE_CHARACTERS}}", str, ending="")
+                    line.show(_progress(simulation, plan, shown - began))
                 interrupted.wait(LOOK_SECONDS)
             cancelled = len(simulation.under_way)
             simulation.cancel_all()
-        if self.stderr.isatty():
-            self.stderr.write("", str)
+        line.end()
         self.stdout.write(_summary(simulation, time.monotonic() - began))
         if interrupted.is_set():
             self.stdout.write(f"interrupted; {cancelled:,} of them were under way and are cancelled")
