@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from django.core.management import execute_from_command_line
+from django.db import InterfaceError, OperationalError
 
 from webhooks_project.env import BadEnvironment, adopt_local_services, choose_settings
 
@@ -15,6 +16,11 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except BadEnvironment as error:
         sys.exit(f"{error}\nNo `make serve` runs on this DATA_DIR; docs/settings.md has the variables.")
+    except (OperationalError, InterfaceError) as error:
+        if "--traceback" in sys.argv:
+            raise
+        # A hundred lines of where it was would hide what it is.
+        sys.exit(f"the database: {str(error).strip()}")
     except KeyboardInterrupt:
         # Whoever stops a command needs no trace of where it was; 130 is what shells say of one that was.
         sys.exit(130)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +16,10 @@ from delivery.listener.verifying import Keys, Request, verify
 Item = TypeVar("Item")
 
 BODY_MAX_BYTES = 16 * 1024 * 1024
+# Longer ones are not worth reading as a number.
+LENGTH_MAX_DIGITS = 20
+# Of a sender that says nothing more.
+SILENCE_MAX_SECONDS = 60
 # They belong to one connection, or are made anew for the next.
 HOP_HEADERS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "keep-alive", "te", "upgrade", "expect"}
@@ -129,14 +133,19 @@ class Listener:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            timeout = SILENCE_MAX_SECONDS
 
             def do_POST(self) -> None:
-                length = self.headers.get("Content-Length", "")
-                if not length.isdigit() or int(length) > BODY_MAX_BYTES:
+                if refused := _refused(self.path, self.headers):
                     self.close_connection = True
-                    self._answer(Reply(411 if not length else 413))
+                    self._answer(Reply(refused))
                     return
-                body = self.rfile.read(int(length))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    # The sender is gone: what came is not what it signed.
+                    self.close_connection = True
+                    return
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 reply, delay_seconds = listener._receive(self.path, headers, body)
                 time.sleep(delay_seconds)
@@ -156,6 +165,19 @@ class Listener:
                 return
 
         return Handler
+
+
+def _refused(path: str, headers: Mapping[str, str]) -> int | None:
+    """The status for what is not taken: what is no path (forwarded, it could name another port), and bodies
+    without a length or with one that is too much."""
+    length = headers.get("Content-Length", "")
+    if not path.startswith("/"):
+        return 400
+    if not length or "Transfer-Encoding" in headers:
+        return 411
+    if not (length.isascii() and length.isdigit()):
+        return 400
+    return 413 if len(length) > LENGTH_MAX_DIGITS or int(length) > BODY_MAX_BYTES else None
 
 
 def _in_turn(sequence: Sequence[Item], number: int) -> Item:

@@ -9,6 +9,7 @@ from typing import Any
 from delivery.listener.verifying import Verdict
 
 LINES_MAX = 60
+LINE_MAX_CHARACTERS = 2000
 UNSIGNED = "unsigned"
 
 
@@ -84,9 +85,14 @@ def as_json(shown: Shown) -> str:
 def _lines(body: bytes) -> list[str]:
     value = _json(body)
     text = body.decode(errors="replace") if value is None else json.dumps(value, indent=2, ensure_ascii=False)
-    lines = [printable(line) for line in text.splitlines()]
+    lines = [_cut(printable(line)) for line in text.splitlines()]
     more = len(lines) - LINES_MAX
     return [*lines[:LINES_MAX], f"… {more} more lines"] if more > 0 else lines
+
+
+def _cut(line: str) -> str:
+    more = len(line) - LINE_MAX_CHARACTERS
+    return f"{line[:LINE_MAX_CHARACTERS]}… {more} more characters" if more > 0 else line
 
 
 def _json(body: bytes) -> Any:

@@ -14,7 +14,9 @@ from delivery import queue, requeue
 from delivery.custom_events import custom_event
 from delivery.models import Delivery
 from delivery.states import Lane
+from local.manage import environment, manage
 from subscriptions.models import DEFAULT_SCOPES, ApiKey, Organization, Scope, Subscription
+from tests.integration.test_sender import closed_port
 
 Subscribe = Callable[..., Subscription]
 
@@ -147,3 +149,16 @@ def test_requeue_goes_on_until_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -
 def test_requeue_fails_clearly_while_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     with broker(monkeypatch, None), pytest.raises(CommandError, match="the broker cannot be asked"):
         run("requeue")
+
+
+def test_a_command_says_in_a_line_that_the_database_is_away(tmp_path: Path) -> None:
+    """A trace only for who asks for it."""
+    env = environment("local", f"postgres://a:b@127.0.0.1:{closed_port()}/c", tmp_path)
+
+    status, told = manage(env, "stats")
+    with_trace = manage(env, "stats", "--traceback")[1]
+
+    assert status == 1
+    assert told.startswith("the database: connection")
+    assert "Traceback" not in told
+    assert "Traceback" in with_trace

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,9 +14,11 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
 from delivery.custom_events import custom_event
+from delivery.listener.verifying import Keys
+from delivery.management.commands import listen as command
 from delivery.models import Attempt, Delivery
 from local import temporary
 from local.files import CHECKOUT
@@ -193,11 +196,59 @@ def test_nonsense_is_refused_with_the_reason(arguments: list[str], message: str)
         (["--secret", "whsec_x"], "--secret: what follows whsec_"),
         (["--subscription", "17"], "no subscription '17'"),
         (["--organization", "nobody"], "no organization 'nobody'"),
+        (["--secret", ""], "it is empty"),
+        (["--secret", "s", "65536"], "port from 0 to 65535"),
     ],
 )
 def test_a_listener_that_cannot_be_is_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         call_command("listen", *arguments)
+
+
+def answered(listening: Listening, request: bytes) -> str:
+    """The first line of what a sender gets that sends this and no more."""
+    port = int(listening.url.rstrip("/").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connected:
+        connected.sendall(request)
+        connected.shutdown(socket.SHUT_WR)
+        with connected.makefile(encoding="latin-1") as lines:
+            return lines.readline().partition(" ")[2].strip()
+
+
+def test_what_is_no_whole_webhook_is_no_webhook(capfd: pytest.CaptureFixture[str]) -> None:
+    listening = Listening("--brief", "--count", "1")
+
+    for head, status in {
+        "POST / HTTP/1.1\r\n": "411",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n": "411",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n": "411",
+        "POST / HTTP/1.1\r\nContent-Length: \xb2\r\n": "400",
+        "POST / HTTP/1.1\r\nContent-Length: -1\r\n": "400",
+        f"POST / HTTP/1.1\r\nContent-Length: {'9' * 5000}\r\n": "413",
+        "POST / HTTP/1.1\r\nContent-Length: 3\r\n": "",
+        # Handed on, it would be another port.
+        "POST 1/ HTTP/1.1\r\nContent-Length: 2\r\n": "400",
+    }.items():
+        assert answered(listening, f"{head}\r\n{{}}".encode("latin-1"))[:3] == status, head
+    assert answered(listening, b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")[:3] == "204"
+
+    assert len(listening.told()[0].splitlines()) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_it_goes_on_with_the_keys_read_last_while_the_database_is_away(
+    subscribe: Subscribe, organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> Keys:
+        raise OperationalError("the server closed the connection")
+
+    subscribe(secret="a secret of theirs", signature_schemes=["hmac_sha256_hex"])
+    listening = Listening("--organization", organization.name, "--brief", "--count", "1")
+    monkeypatch.setattr(command, "keys_in_force", away)
+
+    send_test("--url", listening.url, "--scheme", "hmac_sha256_hex", "--secret", "a secret of theirs")
+
+    assert "hmac_sha256_hex: genuine" in listening.told()[0]
 
 
 @contextmanager

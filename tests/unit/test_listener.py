@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from delivery.listener.shown import LINES_MAX, Shown, as_json, details, headline
+from delivery.listener.shown import LINE_MAX_CHARACTERS, LINES_MAX, Shown, as_json, details, headline
 from delivery.listener.verifying import Keys, Request, Verdict, keys_of, verify
 from delivery.signing import SIGNATURE, Signable, headers_for
 from delivery.signing import Keys as SigningKeys
@@ -171,3 +171,9 @@ def test_a_long_body_is_cut_for_people_and_whole_for_programs() -> None:
     assert len(details(shown)) == LINES_MAX + 2
     assert details(shown)[-1] == f"… {1002 - LINES_MAX} more lines"
     assert json.loads(as_json(shown))["body"] == list(range(1000))
+
+
+def test_a_body_that_is_one_long_line_does_not_flood_the_terminal() -> None:
+    told = details(replace(SHOWN, body=b"x" * (LINE_MAX_CHARACTERS + 7)))[-1]
+
+    assert told == "x" * LINE_MAX_CHARACTERS + "… 7 more characters"

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 from delivery.listener.forwarding import forward_to
 from delivery.listener.kept_keys import keys_in_force
@@ -29,11 +29,17 @@ class Command(BaseCommand):
         parser.add_argument(
             "--host", type=_address, default="127.0.0.1", help="Only this machine unless another is named."
         )
-        several: dict[str, Any] = {"nargs": "+", "action": "extend"}
+        # One each, for what follows may be the port.
         parser.add_argument(
-            "--secret", metavar="KEY", help="whsec_…, whpk_…, a secret of your own or an API key.", **several
+            "--secret",
+            type=_secret,
+            action="append",
+            metavar="KEY",
+            help="whsec_…, whpk_…, a secret of your own or an API key; may be given again.",
         )
-        parser.add_argument("--subscription", metavar="ID", help="Its keys, as kept here.", **several)
+        parser.add_argument(
+            "--subscription", action="append", metavar="ID", help="Its keys, kept here; may be given again."
+        )
         parser.add_argument("--organization", metavar="NAME_OR_ID", help="All of its keys.")
         parser.add_argument(
             "--answer", type=_list_of(_status), default=[204], metavar="CODES", help="Such as 500,500,200."
@@ -132,13 +138,22 @@ def _keys(options: dict[str, Any]) -> tuple[Callable[[], Keys], bool]:
     if organization is None and not ids:
         return lambda: fixed, bool(given)
 
+    last = fixed
+
     def read() -> Keys:
+        nonlocal last
         try:
-            return keys_in_force(given, organization=organization, subscription_ids=ids)
+            last = keys_in_force(given, organization=organization, subscription_ids=ids)
+        except (OperationalError, InterfaceError):
+            # While the database is away those read last will do: a webhook is to be shown and answered.
+            pass
         finally:
             # Each connection of a sender is a thread here.
             connections.close_all()
+        return last
 
+    # Now, so that there are some to fall back on.
+    read()
     return read, True
 
 
@@ -165,6 +180,13 @@ def _status(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _number(text, 1, 999_999_999, "a whole number of at least 1")
+
+
+def _secret(text: str) -> str:
+    if not text:
+        # It is a variable that was never set, and everything would seem forged.
+        raise ArgumentTypeError("it is empty")
+    return text
 
 
 def _seconds(text: str) -> float:
