@@ -15,7 +15,7 @@ def keys_in_force(
 ) -> Keys:
     """Those given, of these subscriptions, and all of the organization. Raises UndecryptableSecret."""
     owned = Q(subscription__in=subscription_ids)
-    texts = list(given)
+    texts = []
     if organization is not None:
         owned |= Q(organization=organization)
         signing = ApiKey.objects.filter(organization=organization, signs=True, revoked_at=None)
@@ -23,4 +23,10 @@ def keys_in_force(
     in_force = Q(expires_at=None) | Q(expires_at__gt=Now())
     for secret in SigningSecret.objects.filter(owned, in_force):
         texts.append(secret.public_key or decrypt(secret.encrypted_secret))
-    return keys_of(texts)
+    # A text of theirs may begin as a key does, and be none.
+    named, kept = keys_of(given), keys_of(texts, strict=False)
+    return Keys(
+        standard=[*named.standard, *kept.standard],
+        public=[*named.public, *kept.public],
+        text=[*named.text, *kept.text],
+    )

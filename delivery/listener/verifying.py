@@ -60,17 +60,20 @@ class Request:
             return False
 
 
-def keys_of(texts: Sequence[str]) -> Keys:
-    """By their prefixes; raises ValueError for a key that is none. What has no prefix is a text."""
+def keys_of(texts: Sequence[str], *, strict: bool = True) -> Keys:
+    """By their prefixes. What has none is a text; so is a key that is none, or it raises ValueError."""
     standard, public, text = [], [], []
     for given in texts:
-        if given.startswith(STANDARD_PREFIX):
-            if (key := standard_key(given)) is None:
-                raise ValueError(f"what follows {STANDARD_PREFIX} is not the base64 of 24 to 64 bytes")
-            standard.append(key)
-        elif given.startswith(PUBLIC_PREFIX):
-            public.append(_public_key(given))
-        else:
+        try:
+            if given.startswith(STANDARD_PREFIX):
+                standard.append(_standard_key(given))
+            elif given.startswith(PUBLIC_PREFIX):
+                public.append(_public_key(given))
+            else:
+                text.append(given)
+        except ValueError:
+            if strict:
+                raise
             text.append(given)
     return Keys(standard=standard, public=public, text=text)
 
@@ -150,6 +153,12 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         return b""
+
+
+def _standard_key(text: str) -> bytes:
+    if (key := standard_key(text)) is None:
+        raise ValueError(f"what follows {STANDARD_PREFIX} is not the base64 of 24 to 64 bytes")
+    return key
 
 
 def _public_key(text: str) -> Ed25519PublicKey:

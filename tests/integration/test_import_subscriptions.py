@@ -165,6 +165,10 @@ def test_separators_of_lines_that_json_knows_as_text_are_text(importing: Importi
     assert Subscription.objects.get().name == "a\u2028b"
 
 
+def test_the_mark_that_some_editors_begin_a_file_with_is_no_text(importing: Importing) -> None:
+    assert "created 1," in importing("\ufeff" + json.dumps(line()))[1]
+
+
 def test_each_is_on_record_as_the_commands(importing: Importing) -> None:
     importing(line(secret=TEXT))
 

@@ -205,6 +205,18 @@ def test_a_listener_that_cannot_be_is_refused(arguments: list[str], message: str
         call_command("listen", *arguments)
 
 
+@pytest.mark.parametrize("secret", ["whpk_a text of theirs", "whsec_a text of theirs"])
+def test_a_text_kept_here_that_begins_as_a_key_is_a_text(
+    subscribe: Subscribe, organization: Organization, worker: None, secret: str
+) -> None:
+    listening = Listening("--organization", organization.name, "--brief", "--count", "1")
+    made = subscribe(url=listening.url, secret=secret, signature_schemes=["hmac_sha256_hex"])
+
+    send_test(str(made.pk))
+
+    assert "hmac_sha256_hex: genuine" in listening.told()[0]
+
+
 def answered(listening: Listening, request: bytes) -> str:
     """The first line of what a sender gets that sends this and no more."""
     port = int(listening.url.rstrip("/").rpartition(":")[2])

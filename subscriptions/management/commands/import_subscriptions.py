@@ -54,7 +54,9 @@ class Command(AuditedCommand):
         importing.take(text_of(options["file"]).split("\n"))
         if importing.errors:
             shown = importing.errors[:ERRORS_SHOWN]
-            raise CommandError("\n".join([*shown, f"{len(importing.errors)} errors; nothing was imported"]))
+            count = len(importing.errors)
+            errors = f"{count} {'error' if count == 1 else 'errors'}; nothing was imported"
+            raise CommandError("\n".join([*shown, errors]))
         if options["dry_run"]:
             transaction.set_rollback(True)
         else:
