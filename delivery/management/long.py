@@ -22,19 +22,24 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def interruption() -> Iterator[Flag]:
-    """Ctrl-C is noted, so that the numbers are those of what was committed; a second one ends at once."""
+def interruption(*signals: signal.Signals) -> Iterator[Flag]:
+    """Ctrl-C, or these signals, are noted, so that the numbers are those of what was committed; one that
+    comes again ends at once. What is ignored, as by nohup, stays so."""
     noted = Flag()
+    wanted = signals or (signal.SIGINT,)
+    before = {one: then for one in wanted if (then := signal.getsignal(one)) is not signal.SIG_IGN}
 
-    def note(*_: Any) -> None:
+    def note(number: int, _: Any) -> None:
         noted.set()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before[signal.Signals(number)])
 
-    before = signal.signal(signal.SIGINT, note)
     try:
+        for one in before:
+            signal.signal(one, note)
         yield noted
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, then in before.items():
+            signal.signal(one, then)
 
 
 class ProgressLine:

@@ -119,12 +119,15 @@ def _workflow(organization: Organization) -> Any:
     return workflow_for(organization=organization, dialect="elan", slug="s", name="S")
 
 
-def test_ctrl_c_cancels_what_is_under_way_and_sums_up(organization: Organization) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_cancels_what_is_under_way_and_gets_a_summary(
+    organization: Organization, number: signal.Signals
+) -> None:
     def interrupt() -> None:
         ends = time.monotonic() + 20
         while not Run.objects.filter(status="running").exists() and time.monotonic() < ends:
             time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     out = io.StringIO()
     thread = threading.Thread(target=interrupt)

@@ -1,5 +1,6 @@
 """Load with runs as executors report them, for trying receivers, workers and plots."""
 
+import signal
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from random import Random, SystemRandom
@@ -20,6 +21,8 @@ from webhooks_project.errors import DomainError
 # What has come due since the last look is reported together.
 LOOK_SECONDS = 0.02
 SHOWN_EVERY_SECONDS = 0.5
+# A closed terminal among them: runs that nobody would ever end are not left behind.
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(AuditedCommand):
@@ -80,15 +83,18 @@ class Command(AuditedCommand):
     def _carry_out(self, simulation: Simulation, plan: Plan) -> None:
         began = time.monotonic()
         line, shown = ProgressLine(self.stderr), began
-        with interruption() as interrupted:
-            while not simulation.is_done and not interrupted.is_set():
-                simulation.advance(time.monotonic() - began)
-                if time.monotonic() - shown >= SHOWN_EVERY_SECONDS:
-                    shown = time.monotonic()
-                    line.show(_progress(simulation, plan, shown - began))
-                interrupted.wait(LOOK_SECONDS)
-            cancelled = len(simulation.under_way)
-            simulation.cancel_all()
+        with interruption(*ENDS) as interrupted:
+            try:
+                while not simulation.is_done and not interrupted.is_set():
+                    simulation.advance(time.monotonic() - began)
+                    if time.monotonic() - shown >= SHOWN_EVERY_SECONDS:
+                        shown = time.monotonic()
+                        line.show(_progress(simulation, plan, shown - began))
+                    interrupted.wait(LOOK_SECONDS)
+            finally:
+                # Also if a report is refused, or the terminal is gone.
+                cancelled = len(simulation.under_way)
+                simulation.cancel_all()
         line.end()
         self.stdout.write(_summary(simulation, time.monotonic() - began))
         if interrupted.is_set():
