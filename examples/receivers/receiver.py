@@ -68,10 +68,11 @@ def serve(is_genuine: Callable[[Mapping[str, str], bytes], bool]) -> None:
         timeout = 10  # seconds for a client that sends nothing more
 
         def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            if length > BODY_MAX_BYTES:
+            length = self.headers.get("Content-Length", "0")
+            # A negative one would be read as: whatever comes.
+            if not length.isdecimal() or len(length) > 8 or int(length) > BODY_MAX_BYTES:
                 return self._answer(413)
-            body = self.rfile.read(length)
+            body = self.rfile.read(int(length))
             headers = {name.lower(): value for name, value in self.headers.items()}
             if not is_genuine(headers, body):
                 return self._answer(401)

@@ -52,12 +52,28 @@ def receiving(command: list[str], inbox: Path) -> Iterator[tuple[Sending, IO[str
 
 
 def send(
-    url: str, *, webhook_id: str = "evt_1", secret: str = SECRET, age: int = 0, sent: bytes = BODY
+    url: str,
+    *,
+    webhook_id: str = "evt_1",
+    secret: str = SECRET,
+    age: int = 0,
+    sent: bytes = BODY,
+    raw: bytes | None = None,
 ) -> int:
-    """Sign BODY, send `sent`; the answer's status."""
+    """Sign BODY, send `sent`, or `raw` as it is; the answer's status."""
+    if raw is not None:
+        return send_raw(url, raw)
     message = Signable(webhook_id=webhook_id, timestamp=int(time.time()) - age, body=BODY)
     headers = headers_for(["standard_webhooks"], message, Keys(standard=[secret], text=[]))
     return requests.post(url, data=sent, headers=headers, timeout=10).status_code
+
+
+def send_raw(url: str, raw: bytes) -> int:
+    host, port = url.removeprefix("http://").rstrip("/").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connected:
+        connected.sendall(raw)
+        with connected.makefile("rb") as answer:
+            return int(answer.readline().split()[1])
 
 
 def test_a_webhook_is_worked_on_once_whatever_crashes(command: list[str], tmp_path: Path) -> None:
@@ -113,6 +129,15 @@ def test_what_is_not_genuine_is_refused_and_forgotten(
             assert sending(**said) == status
         except requests.ConnectionError:
             assert status == 413  # it hung up before it had read all of that
+        assert sending() == 204
+        assert printed.readline() == f"evt_1 {BODY.decode()}\n"
+
+
+@pytest.mark.parametrize("length", ["-1", "\xb2", "1e3", "9" * 5000])
+def test_a_length_that_is_none_is_answered_at_once(length: str, command: list[str], tmp_path: Path) -> None:
+    head = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode("latin-1")
+    with receiving(command, tmp_path / "inbox") as (sending, printed):
+        assert sending(raw=head) in (400, 413)
         assert sending() == 204
         assert printed.readline() == f"evt_1 {BODY.decode()}\n"
 
