@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, TypeVar
 
@@ -63,7 +64,8 @@ class Tally:
 
 
 class Listener:
-    """`tell` is called for each webhook, one after the other; `most` of them end `serve`."""
+    """`tell` is called for each webhook, one after the other. `serve` ends after `most` of them, or when
+    nobody reads any more what is told, as after `| head -1`."""
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class Listener:
         most: int | None = None,
     ) -> None:
         self.tally = Tally()
+        self.is_read = True
         self._keys, self._script, self._tell, self._most = keys, script, tell, most
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(address, self._handler())
@@ -100,8 +103,11 @@ class Listener:
             reply = self._script.forward(path, headers, body)
             shown = replace(shown, status=reply.status, forwarded=reply.note)
         with self._lock:
-            self._tell(shown)
-        if number == self._most:
+            try:
+                self._tell(shown)
+            except BrokenPipeError:
+                self.is_read = False
+        if number == self._most or not self.is_read:
             # Not at once: this one is to be answered first.
             threading.Timer(shown.delay_seconds + 0.2, self._server.shutdown).start()
         return reply, shown.delay_seconds
@@ -167,7 +173,7 @@ class Listener:
         return Handler
 
 
-def _refused(path: str, headers: Mapping[str, str]) -> int | None:
+def _refused(path: str, headers: "Message[str, str]") -> int | None:
     """The status for what is not taken: what is no path (forwarded, it could name another port), and bodies
     without a length or with one that is too much."""
     length = headers.get("Content-Length", "")

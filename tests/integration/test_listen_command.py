@@ -293,3 +293,18 @@ def test_ctrl_c_ends_it_with_a_summary(more: list[str], status: int) -> None:
     assert (process.returncode, out) == (status, "")
     assert err.endswith("0 webhooks\n")
     assert "Traceback" not in err
+
+
+def test_it_ends_when_nobody_reads_what_it_prints() -> None:
+    with started("listen", "0", "--brief") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        greeting = process.stderr.readline()
+        process.stdout.close()
+        send_test("--url", greeting.split()[2])
+        process.wait(20)
+        err = process.stderr.read()
+
+    assert process.returncode == 0
+    assert err.endswith("1 webhook: 1 not checked\n")
+    assert "Error" not in err

@@ -1,5 +1,7 @@
 """A receiver on this machine: verifies what comes in, shows it, answers as it is told to, hands it on."""
 
+import os
+import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from functools import partial
@@ -77,6 +79,9 @@ class Command(BaseCommand):
             listener.serve()
         except KeyboardInterrupt:
             interrupted = True
+        if not listener.is_read:
+            # What is left in the buffer would be one more complaint at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self._sum_up(listener)
         if interrupted and options["count"]:
             raise SystemExit(INTERRUPTED)
