@@ -15,7 +15,10 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except BadEnvironment as error:
-        sys.exit(f"{error}\nNo `make serve` runs on this DATA_DIR; docs/settings.md has the variables.")
+        sys.exit(
+            f"{error}\nNo `make serve` runs on this DATA_DIR, or DATABASE_URL is set and so it is not asked; "
+            "docs/settings.md has the variables."
+        )
     except (OperationalError, InterfaceError) as error:
         if "--traceback" in sys.argv:
             raise

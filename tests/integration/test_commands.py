@@ -162,3 +162,15 @@ def test_a_command_says_in_a_line_that_the_database_is_away(tmp_path: Path) -> N
     assert told.startswith("the database: connection")
     assert "Traceback" not in told
     assert "Traceback" in with_trace
+
+
+def test_a_command_without_settings_says_where_it_looked_for_them(tmp_path: Path) -> None:
+    env = environment("local", "postgres://a:b@127.0.0.1:1/c", tmp_path)
+    del env["SECRET_KEY"]
+
+    status, told = manage(env, "stats")
+
+    assert status == 1
+    assert told.startswith(
+        "SECRET_KEY is not set\nNo `make serve` runs on this DATA_DIR, or DATABASE_URL is set"
+    )
