@@ -46,6 +46,8 @@ EXAMINED_SHOWN_SECONDS = 60.0
 # Counts are ten seconds behind, and a little.
 LAG_TOLD_SECONDS = 60.0
 SUCCESS_RATE_LOW = 0.99
+# Every other attempt is in vain: a receiver is down, though what it has missed still waits for its retries.
+ACCEPTED_RATE_LOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
 
 
 def _of_span(chosen: Span, counts: Counts) -> list[Card]:
-    lately, rate = {"created": HOURS[chosen.name]}, counts.success_rate
+    lately, rate, accepted = {"created": HOURS[chosen.name]}, counts.success_rate, counts.accepted_rate
     ended = f"{texts.number(counts.delivered)} delivered, {texts.number(counts.given_up)} given up"
     percentiles = " · ".join(
         f"{name} {texts.duration(counts.first_ms(share))}" for name, share in (("p50", 0.5), ("p99", 0.99))
@@ -152,7 +154,11 @@ def _of_span(chosen: Span, counts: Counts) -> list[Card]:
             _list("delivery_delivery", lately),
         ),
         Card(
-            "Attempts", texts.number(counts.attempts), f"requests {took}", _list("delivery_attempt", lately)
+            "Attempts",
+            texts.number(counts.attempts),
+            f"{texts.share(accepted)} accepted · requests {took}",
+            _list("delivery_attempt", lately),
+            Level.OK if accepted is None or accepted >= ACCEPTED_RATE_LOW else Level.WARNING,
         ),
     ]
 

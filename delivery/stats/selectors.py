@@ -76,6 +76,11 @@ class Counts:
         ended = self.delivered + self.given_up
         return self.delivered / ended if ended else None
 
+    @property
+    def accepted_rate(self) -> float | None:
+        """Of the attempts; None if there were none. It falls before what failed has used up its retries."""
+        return self.delivered / self.attempts if self.attempts else None
+
     def request_ms(self, share: float) -> float | None:
         """How long requests took: the percentile of this share."""
         return percentile(self.durations, share)

@@ -26,6 +26,7 @@ class Figures:
     delivered: int
     given_up: int
     success_rate: float | None
+    accepted_rate: float | None
     first_attempt_p50_p95_p99: list[float | None]
     request_p50_p95_p99: list[float | None]
     answers: dict[str, int]
@@ -73,7 +74,8 @@ COLUMNS = (
     ("attempts", 10),
     ("delivered", 10),
     ("given up", 9),
-    ("success", 9),
+    ("of ended", 9),
+    ("accepted", 9),
     ("first p50", 10),
     ("p95", 8),
     ("p99", 8),
@@ -89,6 +91,7 @@ def _text(figures: Figures, name: str = "") -> str:
         name or figures.starts_at[:16].replace("T", " "),
         *(f"{number:,}" for number in (figures.attempts, figures.delivered, figures.given_up)),
         texts.share(figures.success_rate),
+        texts.share(figures.accepted_rate),
         *map(texts.duration, figures.first_attempt_p50_p95_p99),
         *map(texts.duration, figures.request_p50_p95_p99),
     ]
@@ -104,6 +107,7 @@ def _figures(at: datetime, counts: Counts) -> Figures:
         delivered=counts.delivered,
         given_up=counts.given_up,
         success_rate=counts.success_rate,
+        accepted_rate=counts.accepted_rate,
         first_attempt_p50_p95_p99=[counts.first_ms(share) for share in PERCENTILES],
         request_p50_p95_p99=[counts.request_ms(share) for share in PERCENTILES],
         answers=dict(counts.answers.most_common()),
