@@ -24,6 +24,12 @@ newer_than() {
 # Steps by `&&`: `set -e` does not count in what an `if` asks.
 dump() {
     name=$folder/runhooks-$(date -u +%Y%m%dT%H%M%SZ).dump
+    # It is tried again each minute: beginnings of dumps that failed would fill the disk.
+    write || { rm -f "$name.part"; return 1; }
+}
+
+write() {
+    # Of a container that was killed.
     find "$folder" -maxdepth 1 -name '*.part' -mmin +1440 -delete \
         && pg_dump --format=custom --no-owner --file "$name.part" \
         && pg_restore --list "$name.part" > /dev/null \

@@ -143,7 +143,21 @@ def test_a_dump_that_failed_leaves_none_and_the_old_ones_stay(stack: Stack, back
     failed = run(stack, backups, "backup.sh", "once", PGPASSWORD="wrong", BACKUP_KEEP="1")
 
     assert failed.returncode != 0
-    assert [found for found in dumps(backups) if found.endswith(".dump")] == [name]
+    assert dumps(backups) == [name]
+
+
+def test_the_beginning_of_a_dump_that_failed_takes_no_room(
+    stack: Stack, backups: Path, tmp_path: Path
+) -> None:
+    breaking = tmp_path / "pg_dump"
+    breaking.write_text('#!/bin/sh\necho begun > "$4"; exit 1\n')
+    breaking.chmod(0o755)
+    path = f"{tmp_path}:{environment(stack, backups)['PATH']}"
+
+    failed = run(stack, backups, "backup.sh", "once", PATH=path)
+
+    assert failed.returncode != 0
+    assert dumps(backups) == []
 
 
 def test_so_many_dumps_are_kept_the_newest_ones(stack: Stack, backups: Path) -> None:
