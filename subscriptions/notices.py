@@ -70,7 +70,8 @@ def send_due() -> int:
 def _send(notice: Notice) -> bool:
     try:
         send_mail(notice.subject, notice.text, None, [notice.address])
-    except OSError as error:  # smtplib's errors are OSErrors too
+    # smtplib's errors are OSErrors; a ValueError says that mail has no form for such an address.
+    except (OSError, ValueError) as error:
         # A mail server may repeat what it was told, log-in included.
         reason = without(str(error), forms_of([settings.EMAIL_HOST_PASSWORD]))
         logger.warning("mail not taken notice=%s error=%s", notice.pk, reason)

@@ -75,6 +75,22 @@ def test_what_is_not_taken_is_tried_again_later_and_shows_why(
     assert notices.send_due() == 1
 
 
+def test_an_address_that_no_mail_can_have_keeps_no_other_mail_waiting(
+    organization: Organization, other_organization: Organization
+) -> None:
+    # Django takes it for valid; as a name of DNS it is too long.
+    other_organization.contact_email = f"ops@{'ü' * 63}.example"
+    other_organization.full_clean()
+    for one in (other_organization, organization):
+        notices.add(one, subject="x", text="x")
+
+    assert notices.send_due() == 1
+
+    refused = Notice.objects.get(organization=other_organization)
+    assert refused.sent_at is None
+    assert refused.error
+
+
 def test_without_a_mail_server_it_waits(notice: Notice, settings: Settings) -> None:
     settings.EMAIL_HOST = ""
 
