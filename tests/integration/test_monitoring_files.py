@@ -17,6 +17,7 @@ from delivery.retention.prune import prune_for_a_while
 from tests.brokers import pointed_at, valkey
 from tests.counted import attempted, count
 from tests.integration.test_metrics import samples
+from webhooks_project import measured
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/runhooks.json").read_text())
@@ -35,6 +36,7 @@ def there(client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(metrics, "KEPT_SECONDS", 0.0)
     attempted()
     count()
+    measured.note("GET", "/v1/webhooks", 200, 0.01)
     mark_seen()
     prune_for_a_while(lambda: False)
     load = Load(under_way=5, given_back={"receiver_busy": 2})
@@ -71,3 +73,15 @@ def test_each_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> N
     assert set(rule["annotations"]) == {"summary", "description"}
     assert rule["labels"]["severity"] in {"page", "warning"}
     assert rule["expr"].count("(") == rule["expr"].count(")")
+
+
+@pytest.mark.parametrize("expression", sorted(EXPRESSIONS))
+def test_what_each_process_of_the_api_says_of_the_whole_is_counted_once(expression: str) -> None:
+    """Only requests are an instance's own; Prometheus may ask several instances for all else."""
+    of_the_whole = re.sub(r"runhooks_api_request_\w+", "", expression)
+
+    for found in _METRIC.finditer(of_the_whole):
+        before = of_the_whole[: found.start()]
+        assert re.search(r"\bmax(?: by \([\w, ]+\))? ?\((?:(?:rate|increase)\()?$|absent\($", before), found[
+            0
+        ]
