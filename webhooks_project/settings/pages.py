@@ -33,8 +33,9 @@ SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else "runhooks-session"
 CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else "runhooks-csrf"
 # Pages carry the token themselves, so no script has to read the cookie.
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = "Lax"
-CSRF_COOKIE_SAMESITE = "Strict"
+# Strict would not come along when another site's page leads here: the answer would set a new one, and forms
+# that are open in other tabs would be refused.
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = env.integer("SESSION_MAX_SECONDS", 8 * 3600, at_least=60)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # The pages of the platform's customers (portal/): how long a link can be opened if it does not say, the most

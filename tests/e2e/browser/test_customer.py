@@ -109,3 +109,26 @@ def test_the_pages_work_by_keyboard_and_on_a_phone(customer: Visitor, api: Api, 
     ):
         customer.go(home + path)
         assert customer.sideways() == 0, path
+
+
+def test_following_the_platforms_link_again_leaves_forms_in_other_tabs_as_they_are(
+    api: Api, customer: Visitor, receiver: Receiver
+) -> None:
+    link = api.post("/v1/portal/links", {})["url"]
+    page = customer.page
+    page.get_by_role("link", name="New subscription").click()
+    page.get_by_label("Name").fill("Kept")
+    page.get_by_label("URL").fill(receiver.url("/kept"))
+    page.get_by_label("* (every event)").check()
+
+    # A page of the platform's, on another site.
+    platform = customer.context.new_page()
+    platform.route(
+        "http://platform.example/", lambda route: route.fulfill(body=f'<a href="{link}">Webhooks</a>')
+    )
+    platform.goto("http://platform.example/")
+    platform.get_by_role("link", name="Webhooks").click()
+    platform.get_by_role("heading", name="Subscriptions").wait_for()
+    page.get_by_role("main").get_by_role("button").click()
+
+    page.get_by_text("Copy the secret now").wait_for()
