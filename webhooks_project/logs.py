@@ -1,5 +1,6 @@
 """Lines of the log for machines: `LOG_FORMAT=json`."""
 
+import json
 import logging
 from datetime import UTC, datetime
 from typing import Any
@@ -20,4 +21,8 @@ class JsonLines(logging.Formatter):
         line |= said.fields() if hasattr(said, "fields") else {"message": record.getMessage()}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:
+            # Of a text that is no text (a lone surrogate), or a number beyond 64 bits.
+            return json.dumps(line, default=str)

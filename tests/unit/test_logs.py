@@ -23,6 +23,10 @@ def test_a_line_says_when_how_grave_who_and_what() -> None:
     assert said == {"level": "WARNING", "logger": "delivery.requeue", "message": "left to the requeuer: 3"}
 
 
+def test_no_text_keeps_a_line_from_being_written() -> None:
+    assert line("no such path: %s", "/\udc80")["message"] == "no such path: /\udc80"
+
+
 def test_an_exception_stays_on_its_line() -> None:
     try:
         raise ValueError("first\nsecond")
