@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.csrf import csrf_failure as default_csrf_failure
+from django.views.defaults import bad_request as default_bad_request
 from django.views.defaults import page_not_found, server_error
 from psycopg2.extensions import TransactionRollbackError
 from rest_framework import status
@@ -119,6 +120,8 @@ def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, ErrorDetail]]:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """For what Django refuses before any view, such as a Host that is not ours."""
+    if request.path.startswith(PAGES):
+        return default_bad_request(request, exception)
     return JsonResponse(body("The request is not acceptable.", "bad_request"), status=400)
 
 

@@ -156,3 +156,18 @@ def test_no_cache_keeps_what_the_api_answers(api: APIClient, path: str) -> None:
 def test_pages_for_people_and_refusals_before_any_view_are_kept_by_no_cache(admin_client: Client) -> None:
     for response in (admin_client.get("/admin/"), admin_client.get("/v1/webhooks", HTTP_HOST="evil.example")):
         assert "no-store" in response["Cache-Control"]
+
+
+def test_a_filter_that_a_list_does_not_know_is_refused_on_a_page(admin_client: Client) -> None:
+    response = admin_client.get("/admin/delivery/delivery/?event__data=1")
+
+    assert (response.status_code, response.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+
+def test_a_log_in_that_was_to_lead_elsewhere_leads_to_the_start_page(client: Client) -> None:
+    User.objects.create_superuser("ops", password=PASSWORD)
+    address = "/admin/login/?next=https://elsewhere.example/"
+
+    response = client.post(address, {"username": "ops", "password": PASSWORD})
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/admin/")

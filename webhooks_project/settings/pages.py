@@ -13,6 +13,8 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "/admin/login/"
+# For who logs in with a `next` that leads elsewhere.
+LOGIN_REDIRECT_URL = "/admin/"
 
 # Tries to log in, right or wrong, with one user name and from one client address: so many at once, then
 # so many a minute. A rate of 0 is no limit.
