@@ -29,7 +29,8 @@ REPLAYS_SHOWN_MAX = 10
 @page(Scope.DELIVERIES_READ)
 def log(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """Every attempt, of one subscription or of all, newest first."""
-    subscription = _subscription(visitor, request.GET.get("subscription", ""))
+    # Also one that was deleted: what was sent to it stays.
+    subscription = _subscription(visitor, request.GET.get("subscription", ""), also_deleted=True)
     failed = request.GET.get("show") == "failed"
     before = _cursor(request.GET.get("before", ""))
     found = log_page(visitor.organization, subscription, before=before, failed=failed)
@@ -39,13 +40,13 @@ def log(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     )
 
 
-def _subscription(visitor: Visitor, text: str) -> Subscription | None:
-    """Also one that was deleted: what was sent to it stays. Raises NotFound."""
+def _subscription(visitor: Visitor, text: str, *, also_deleted: bool = False) -> Subscription | None:
+    """Raises NotFound."""
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(2**53))):
         raise InvalidInput("subscription must be its number", field="subscription")
-    return subscription_get(visitor.organization, int(text), also_deleted=True)
+    return subscription_get(visitor.organization, int(text), also_deleted=also_deleted)
 
 
 def _cursor(text: str) -> UUID | None:

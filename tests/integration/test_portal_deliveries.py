@@ -278,3 +278,13 @@ def test_who_may_replay_but_not_read_neither_sees_nor_replays(organization: Orga
     assert portal.get("replays").status == 403
     assert portal.post("replays", {"since": "2026-01-01T00:00", "replay_key": "x"}).status == 403
     assert not Replay.objects.exists()
+
+
+def test_of_a_deleted_subscription_there_is_a_log_but_nothing_to_replay(
+    api: APIClient, portal: Portal
+) -> None:
+    subscription = webhook(api)
+    assert api.delete(f"/v1/webhooks/{subscription['id']}").status_code == 204
+
+    assert portal.get(f"log?subscription={subscription['id']}").status == 200
+    assert portal.get(f"replays?subscription={subscription['id']}").status == 404
