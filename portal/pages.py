@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -72,7 +73,8 @@ def page(*scopes: str, methods: Collection[str] = READ) -> Callable[[View], View
 
 def _admit(request: HttpRequest, visitor: Visitor, scopes: Collection[str], kwargs: dict[str, Any]) -> None:
     """Counted, known to the audit, and with the scopes; raises DomainError."""
-    verdict = throttling.count(visitor.caller)
+    # Not in the key's: a platform has one for all of its customers, and none is to use up its rate.
+    verdict = throttling.count(replace(visitor.caller, key=None))
     if verdict is not None and not verdict.is_allowed:
         raise throttling.RateLimitExceeded(retry_after_seconds=verdict.wait_seconds)
     audit.now_acting(actor(ActorKind.PORTAL, visitor.actor, request))

@@ -292,3 +292,13 @@ def test_a_default_lifetime_beyond_the_most_stops_the_start(settings: Settings) 
     settings.PORTAL_LINK_LIFETIME_SECONDS = settings.PORTAL_LINK_LIFETIME_MAX_SECONDS + 1
 
     assert [message.id for message in check_lifetimes(None)] == ["runhooks.E030"]
+
+
+def test_the_pages_take_nothing_of_the_keys_rate(
+    api: APIClient, settings: Settings, kept_and_counted: None
+) -> None:
+    settings.API_KEY_RATE_PER_SECOND, settings.API_KEY_BURST_REQUESTS = 0.01, 2
+    portal = portal_of(api)
+
+    assert [portal.get().status for _ in range(5)] == [200] * 5
+    assert [api.get("/v1/webhooks").status_code for _ in range(2)] == [200, 429]
