@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,8 @@ from webhooks_project.errors import Conflict, InvalidInput, TooManyWaiting
 # A waiting request looks for its attempt this often.
 POLL_SECONDS = 0.05
 
-_waits = threading.BoundedSemaphore(settings.DELIVERY_WAITS_MAX)
+_waiting: Counter[int] = Counter()
+_waiting_lock = threading.Lock()
 
 
 def send_test(*, organization: Organization, subscription_id: int) -> Delivery:
@@ -56,17 +58,24 @@ def send_test(*, organization: Organization, subscription_id: int) -> Delivery:
 
 
 @contextmanager
-def one_waiting_place() -> Iterator[None]:
+def one_waiting_place(organization: Organization) -> Iterator[None]:
     """A place among the requests that may wait for a receiver; raises TooManyWaiting without taking one.
 
-    Waiting requests hold threads of the API. Their number is bounded, so they cannot use them up.
+    Waiting requests hold threads of the API. Their number is bounded, so they cannot use them up, and no
+    organization holds more than half of the places: its receivers that hang are nobody else's wait.
     """
-    if not _waits.acquire(blocking=False):
-        raise TooManyWaiting
+    most = settings.DELIVERY_WAITS_MAX
+    with _waiting_lock:
+        if _waiting.total() >= most or _waiting[organization.pk] >= max(1, most // 2):
+            raise TooManyWaiting
+        _waiting[organization.pk] += 1
     try:
         yield
     finally:
-        _waits.release()
+        with _waiting_lock:
+            _waiting[organization.pk] -= 1
+            if not _waiting[organization.pk]:
+                del _waiting[organization.pk]
 
 
 def wait_for_attempt(delivery: Delivery, *, seconds: float) -> Attempt | None:

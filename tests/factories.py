@@ -1,8 +1,9 @@
 """Short hands for tests: what a test needs, made through the public API."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from threading import Barrier
 from typing import Any, TypeVar
 
@@ -10,12 +11,23 @@ from django.apps import apps
 from django.db import connection, connections
 from rest_framework.test import APIClient
 
+from delivery import services
 from delivery.models import Delivery
+from subscriptions.models import Organization
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
 
 PUBLIC_URL = "https://hooks.example.com/in"
+
+
+@contextmanager
+def places_taken(organization: Organization, count: int) -> Iterator[None]:
+    """So many requests of the organization wait for a receiver."""
+    with ExitStack() as places:
+        for _ in range(count):
+            places.enter_context(services.one_waiting_place(organization))
+        yield
 
 
 def answer(response: Any, status: int = 200) -> Any:

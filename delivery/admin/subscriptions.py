@@ -106,7 +106,7 @@ class SubscriptionAdmin(base.SubscriptionAdmin):
         """The delivery's page, with the answer if it comes in time; until then that page looks again."""
         attempt = None
         # Where too many wait already nobody waits: the page tells it as soon.
-        with suppress(TooManyWaiting), services.one_waiting_place():
+        with suppress(TooManyWaiting), services.one_waiting_place(subscription.organization):
             seconds = services.test_wait_seconds(subscription)
             attempt = services.wait_for_attempt(delivery, seconds=seconds)
         if attempt is None:

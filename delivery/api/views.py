@@ -50,7 +50,7 @@ class SubscriptionLogsViewSet(OrganizationViewSet):
         202 without an outcome if that takes too long; the delivery then shows it later. With an
         `Idempotency-Key`, a later call is answered from the first one's attempt, and waits for it, too.
         """
-        with services.one_waiting_place():
+        with services.one_waiting_place(self.organization):
             subscription = subscription_get(self.organization, subscription_id)
             delivery = made_once(
                 self,

@@ -14,7 +14,8 @@ from delivery.sender import Answer, NoAnswer
 BY_KEY_ONLY = (
     f"SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; {PLANNED_ONCE}"
 )
-# A claim that a crash of the server forgets is made again; nobody was told of it.
+# A claim that a crash of the server forgets is made again, and what was sent under it is recorded as late:
+# one more way in which a fault between request and record leads to a second copy, and never to a loss.
 FORGETFUL = "SET synchronous_commit = off"
 
 

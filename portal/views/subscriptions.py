@@ -130,7 +130,7 @@ def rotate_secret(request: HttpRequest, visitor: Visitor, subscription_id: int) 
 @page(Scope.WEBHOOKS_WRITE, methods=POST)
 def test(request: HttpRequest, visitor: Visitor, subscription_id: int) -> HttpResponse:
     """Send a test event and wait for its one attempt, which the delivery's page then shows."""
-    with deliveries.one_waiting_place():
+    with deliveries.one_waiting_place(visitor.organization):
         subscription = subscription_get(visitor.organization, subscription_id)
         delivery = deliveries.send_test(organization=visitor.organization, subscription_id=subscription_id)
         deliveries.wait_for_attempt(delivery, seconds=deliveries.test_wait_seconds(subscription))

@@ -8,6 +8,7 @@ receiver's side is a claim that nobody recorded. It is explained if
 - its worker was killed between the request and the end of its lease, or the database was away
   when the lease was about to end, for until then a worker goes on trying.
 
+A claim that the database forgot as it was killed counts as one, where the record that followed was late.
 Only explained claims may lead to a second copy. A request without its attempt on record is judged
 in the same way even if it doubled nothing, and so is an attempt that was recorded as late.
 """
@@ -45,6 +46,9 @@ READ_WITHIN_SECONDS = 1.0
 RECORDING_SECONDS = 2.0
 # From the moment when a worker gives up waiting until that is on record.
 CROSSING_SECONDS = 0.25
+# Claims do not wait for the disk. PostgreSQL writes them within three rounds of its writer, of 0.2 s each;
+# the request goes out within half a second of its claim.
+FORGOTTEN_SECONDS = 1.2
 
 
 @dataclass(frozen=True)
@@ -190,14 +194,16 @@ def judge_delivery(story: Story, evidence: Evidence, verdict: Verdict) -> None:
     if row.state not in ENDS or (row.state == "delivered" and not accepted):
         verdict.lost += 1
         verdict.problems.append(Problem(f"lost: it is {row.state}", row.id))
+    late = [request for attempt, request in both if attempt.late]
+    forgotten = [request for request in late if any(_forgets(fault, request) for fault in evidence.faults)]
     for text in (
-        *_outcome(story, both),
+        *_outcome(story, len(forgotten)),
         *_exchanges(both, ours),
         *_contents(story, evidence.secrets.get(row.path)),
     ):
         verdict.problems.append(Problem(text, row.id))
-    doubtful = [*theirs, *(request for attempt, request in both if attempt.late)]
-    reasons = _explained(story, doubtful, evidence.faults)
+    doubtful = [*theirs, *late]
+    reasons = _explained(story, doubtful, forgotten, evidence.faults)
     explained = [request for request, _ in reasons]
     verdict.unrecorded += len(doubtful)
     verdict.explained_by.update(fault.kind for _, fault in reasons)
@@ -209,7 +215,7 @@ def judge_delivery(story: Story, evidence: Evidence, verdict: Verdict) -> None:
     verdict.duplicates_explained += min(doubles, sum(request.accepted for request in explained))
 
 
-def _outcome(story: Story, both: Sequence[tuple[AttemptRow, Request]]) -> Iterator[str]:
+def _outcome(story: Story, forgotten: int) -> Iterator[str]:
     """Does the state follow from the attempts?"""
     row = story.row
     counted = [attempt for attempt in story.attempts if attempt.sent and not attempt.late]
@@ -223,7 +229,7 @@ def _outcome(story: Story, both: Sequence[tuple[AttemptRow, Request]]) -> Iterat
     if [attempt.number for attempt in counted] != list(range(1, len(counted) + 1)):
         yield "its attempts are not numbered one by one"
     sent = sum(attempt.sent for attempt in story.attempts)
-    if sent > row.claim_number:
+    if sent > row.claim_number + forgotten:
         yield f"{sent} attempts on record with {row.claim_number} claims"
 
 
@@ -258,12 +264,18 @@ def _contents(story: Story, secret: str | None) -> Iterator[str]:
 
 
 def _explained(
-    story: Story, doubtful: Sequence[Request], faults: Sequence[Fault]
+    story: Story, doubtful: Sequence[Request], forgotten: Sequence[Request], faults: Sequence[Fault]
 ) -> list[tuple[Request, Fault]]:
     """Those that a fault kept from being recorded, as far as there are claims for them."""
-    claims = story.row.claim_number - sum(a.sent and not a.late for a in story.attempts)
-    lease = story.row.lease_seconds
-    hits = [(request, next((f for f in faults if _hits(f, request, lease)), None)) for request in doubtful]
+    claims = story.row.claim_number + len(forgotten) - sum(a.sent and not a.late for a in story.attempts)
+
+    def reason(request: Request) -> Fault | None:
+        hitting = [fault for fault in faults if _hits(fault, request, story.row.lease_seconds)]
+        if request in forgotten:
+            hitting += [fault for fault in faults if _forgets(fault, request)]
+        return next(iter(hitting), None)
+
+    hits = [(request, reason(request)) for request in doubtful]
     return [(request, fault) for request, fault in hits if fault is not None][: max(0, claims)]
 
 
@@ -277,3 +289,9 @@ def _hits(fault: Fault, request: Request, lease_seconds: float) -> bool:
     if fault.kind in KILLS:
         return fault.began <= lease_ends and request.at <= fault.struck + READ_WITHIN_SECONDS
     return fault.began <= lease_ends and fault.ended >= lease_ends - RECORDING_SECONDS
+
+
+def _forgets(fault: Fault, request: Request) -> bool:
+    """Could the fault take the request's claim back? Its record is late then, whenever it comes."""
+    age = fault.began - request.at
+    return fault.kind is Kind.KILL_DATABASE and -READ_WITHIN_SECONDS <= age <= FORGOTTEN_SECONDS

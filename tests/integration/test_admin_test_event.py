@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from delivery import services
 from delivery.models import Delivery
 from subscriptions.models import Subscription
 from tests.admin_pages import act
+from tests.factories import places_taken
 from tests.receiver import Receiver
 
 Subscribe = Callable[..., Subscription]
@@ -59,11 +61,12 @@ def test_without_an_answer_in_time_the_page_looks_again(
 
 
 def test_where_too_many_wait_already_nobody_waits(
-    admin_client: Client, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+    admin_client: Client, subscribe: Subscribe, settings: Settings
 ) -> None:
-    monkeypatch.setattr(services._waits, "acquire", lambda blocking: False)
+    hook = subscribe()
 
-    text = sent_from_page(admin_client, subscribe())
+    with places_taken(hook.organization, settings.DELIVERY_WAITS_MAX // 2):
+        text = sent_from_page(admin_client, hook)
 
     assert "No answer yet" in text
     assert Delivery.objects.get().is_test

@@ -36,6 +36,23 @@ def test_it_is_sent_to_the_organizations_address_once(notice: Notice) -> None:
     assert notice.sent_at is not None
 
 
+def test_what_waits_for_one_address_is_one_mail(
+    organization: Organization, other_organization: Organization
+) -> None:
+    other_organization.contact_email = organization.contact_email
+    for number in range(30):
+        notices.add(organization, subject=f"Webhook {number} is failing", text=f"Text {number}.")
+    notices.add(other_organization, subject="Of another", text="Hello")
+
+    assert [notices.send_due(), notices.send_due()] == [2, 0]
+
+    many, other = mail.outbox
+    assert many.subject == "Webhook 0 is failing, and 29 more"
+    assert "Webhook 29 is failing\n\nText 29." in many.body
+    assert (other.subject, other.body) == ("Of another", "Hello")
+    assert not Notice.objects.filter(sent_at=None).exists()
+
+
 def test_an_organization_without_an_address_gets_none(other_organization: Organization) -> None:
     notices.add(other_organization, subject="x", text="x")
 

@@ -11,11 +11,10 @@ from psycopg2.extensions import TransactionRollbackError
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from delivery import services
 from subscriptions import selectors
 from subscriptions.models import Organization, Scope
 from tests.brokers import Broker
-from tests.factories import Json, completed_run, webhook
+from tests.factories import Json, completed_run, places_taken, webhook
 from tests.integration.conftest import client_for
 from tests.openapi import operations, problems, served
 
@@ -56,14 +55,8 @@ class World:
 
     def too_many_waiting(self) -> Any:
         path = f"/v1/webhooks/{webhook(self.api)['id']}/test"
-        places = [services.one_waiting_place() for _ in range(self.settings.DELIVERY_WAITS_MAX)]
-        for place in places:
-            place.__enter__()
-        try:
+        with places_taken(self.organization, self.settings.DELIVERY_WAITS_MAX // 2):
             return self.api.post(path)
-        finally:
-            for place in places:
-                place.__exit__(None, None, None)
 
     def without_database(self, cause: Exception | None = None) -> Any:
         def away(*_: Any) -> Iterator[Any]:

@@ -8,9 +8,8 @@ from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 from standardwebhooks.webhooks import Webhook
 
-from delivery import services
-from subscriptions.models import Subscription
-from tests.factories import Json, answer, deliveries, logs, refusal, webhook
+from subscriptions.models import Organization, Subscription
+from tests.factories import Json, answer, deliveries, logs, places_taken, refusal, webhook
 from tests.receiver import Receiver
 
 Attempt = Callable[..., Any]
@@ -66,18 +65,21 @@ def test_a_test_that_takes_too_long_is_answered_202_and_names_the_delivery(
 
 
 def test_more_waiting_tests_than_there_are_places_are_a_429_that_sends_nothing(
-    api: APIClient, subscribe: Subscribe, settings: Settings
+    api: APIClient,
+    subscribe: Subscribe,
+    organization: Organization,
+    other_organization: Organization,
+    settings: Settings,
 ) -> None:
-    subscription = subscribe()
-    places = [services.one_waiting_place() for _ in range(settings.DELIVERY_WAITS_MAX)]
-    for place in places:
-        place.__enter__()
+    subscription = subscribe(timeout_seconds=0.1)
+    path = f"/v1/webhooks/{subscription.pk}/test"
 
-    try:
-        refused = api.post(f"/v1/webhooks/{subscription.pk}/test")
-    finally:
-        for place in places:
-            place.__exit__(None, None, None)
+    with places_taken(organization, settings.DELIVERY_WAITS_MAX // 2):
+        refusal(api.post(path), 429, "too_many_waiting")
+        assert deliveries(api) == []
 
-    refusal(refused, 429, "too_many_waiting")
-    assert deliveries(api) == []
+    with places_taken(other_organization, settings.DELIVERY_WAITS_MAX // 2):
+        # Those of others are no hindrance, unless there are none left.
+        answer(api.post(path), 202)
+        with places_taken(organization, settings.DELIVERY_WAITS_MAX // 2):
+            refusal(api.post(path), 429, "too_many_waiting")

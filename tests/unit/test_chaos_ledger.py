@@ -232,6 +232,15 @@ def test_a_late_attempt_explains_its_copy_if_a_fault_made_it_late() -> None:
     assert not doubled(attempts=[late, attempt(10)]).passed
 
 
+def test_a_claim_that_the_database_forgot_as_it_was_killed_explains_a_late_attempt() -> None:
+    killed = fault(Kind.KILL_DATABASE, 0.2)
+    attempts = [attempt(0, late=True), attempt(10)]
+
+    assert doubled(killed, attempts=attempts, claims=1).passed
+    assert not doubled(fault(Kind.KILL_DATABASE, 3), attempts=attempts, claims=1).passed
+    assert not doubled(fault(Kind.RESTART_DATABASE, 0.2), attempts=attempts, claims=1).passed
+
+
 def test_two_recorded_acceptances_are_never_explained() -> None:
     judged = doubled(fault(Kind.KILL_WORKER, 0.2), attempts=[attempt(0), attempt(10, number=2)])
 

@@ -55,7 +55,7 @@ def retry_webhook(
     if not target:
         raise NoWebhookURL
     timeout = min(TIMEOUT_SECONDS, settings.DELIVERY_TIMEOUT_MAX_SECONDS)
-    with services.one_waiting_place():
+    with services.one_waiting_place(run.organization):
         delivery = once(lambda: resend_callback(run, url=other, timeout_seconds=timeout))
         attempt = services.wait_for_attempt(delivery, seconds=timeout + settings.DELIVERY_WAIT_MARGIN_SECONDS)
     if attempt is not None and attempt.error_class in _BLOCKED:

@@ -6,12 +6,11 @@ import pytest
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from delivery import services
 from delivery.models import Attempt, Delivery
 from runs.models import Run
 from subscriptions import services as subscriptions_services
 from subscriptions.models import ApiKey, Organization
-from tests.factories import answer, refusal
+from tests.factories import answer, places_taken, refusal
 from tests.integration.dialects.conftest import report
 from tests.integration.dialects.test_skyvern import Caller, caller_of, make_workflow
 from tests.integration.dialects.test_skyvern_delivery import ended_task, validate_skyvern_request_headers
@@ -146,18 +145,12 @@ def test_after_a_rotation_the_callers_key_signs_and_without_any_it_is_a_400(
 
 
 def test_more_waiting_calls_than_there_are_places_are_a_429(
-    caller: Caller, receiver: Receiver, settings: Settings
+    caller: Caller, organization: Organization, receiver: Receiver, settings: Settings
 ) -> None:
     run_id = ended_task(caller, receiver.url())
-    places = [services.one_waiting_place() for _ in range(settings.DELIVERY_WAITS_MAX)]
-    for place in places:
-        place.__enter__()
 
-    try:
+    with places_taken(organization, settings.DELIVERY_WAITS_MAX // 2):
         refused = retry(caller, run_id)
-    finally:
-        for place in places:
-            place.__exit__(None, None, None)
 
     refusal(refused, 429, "too_many_waiting")
     assert Delivery.objects.count() == 1
