@@ -74,7 +74,7 @@ def test_a_killed_worker_is_named_and_forgotten_when_it_is_back(stack: Stack) ->
         status, problems = doctor(stack, WORKER_SILENT_SECONDS="12")
         return status == 0 and set(problems) == {"workers.silent"}
 
-    eventually(named, 40, "a warning and nothing else, for the other worker does its work")
+    eventually(named, 80, "a warning and nothing else, for the other worker does its work")
     assert "worker-1@" in doctor(stack, WORKER_SILENT_SECONDS="12")[1]["workers.silent"]["what"]
     stack.restart("worker-1")
     eventually(lambda: doctor(stack) == (0, {}), 30, "well again")

@@ -29,6 +29,14 @@ def terminal(columns: int) -> Iterator[tuple[TextIO, int]]:
         os.close(ours)
 
 
+def read_line(shown: int) -> str:
+    """What is there up to the end of a line: a terminal hands it out in pieces."""
+    text = b""
+    while not text.endswith(b"\n"):
+        text += os.read(shown, 1000)
+    return text.decode()
+
+
 def errors_of(stream: TextIO) -> OutputWrapper:
     """As a command's standard error: red, unless told otherwise."""
     wrapped = OutputWrapper(stream)
@@ -53,7 +61,7 @@ def test_it_is_written_over_plainly_and_fits(columns: int, expected: str) -> Non
         line.end()
         stream.flush()
 
-        assert os.read(shown, 1000).decode() == expected
+        assert read_line(shown) == expected
 
 
 def test_nothing_is_written_into_a_pipe_or_of_what_was_never_shown() -> None:

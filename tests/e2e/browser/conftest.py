@@ -46,5 +46,6 @@ def operator(account: None, visit: Callable[[], Visitor]) -> Visitor:
     page.get_by_label("Username").fill(OPERATOR["DJANGO_SUPERUSER_USERNAME"])
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/admin/")
+    # The address of the log-in ends like that of the start page.
+    page.get_by_role("button", name="Log out").wait_for()
     return visitor
