@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import path, reverse
 from django.utils.html import format_html
 
@@ -190,22 +190,12 @@ class RunAdmin(ReportedAdmin):
             ("What it took and gave", {"fields": bodies, "classes": ("collapse",)}),
         ]
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            context |= {
-                "badge": status_badge(obj.status),
-                "timeline": timeline(obj),
-                "refresh_seconds": REFRESH_SECONDS if obj.ended_at is None else None,
-            }
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, run: Run) -> dict[str, Any]:
+        return {
+            "badge": status_badge(run.status),
+            "timeline": timeline(run),
+            "refresh_seconds": REFRESH_SECONDS if run.ended_at is None else None,
+        }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         rows = super().get_queryset(request)

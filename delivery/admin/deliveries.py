@@ -115,20 +115,7 @@ class DeliveryAdmin(ExportingAdmin):
         term = search_term.strip()
         return (search_deliveries(queryset, term) if term else queryset), False
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            context |= self._story(request, obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
-
-    def _story(self, request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
         now, log = timezone.now(), story.attempts_of(delivery)
         last = story.last_that_counts(log)
         may_see, kept = may_see_bodies(request), delivery.kept_body()

@@ -130,29 +130,19 @@ class ReplayAdmin(ReadOnlyAdmin):
         found = Q(replay_key=term) | Q(pk=uuid_or_none(term))
         return (queryset.filter(found) if term else queryset), False
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            found = progress(obj, now=timezone.now())
-            context |= {
-                "progress": found,
-                "badge": shown.badge(obj.state, TONES[ReplayState(obj.state)]),
-                "left": found.left and shown.span(found.left.total_seconds()),
-                "states": [
-                    (shown.state_badge(state), state, f"{count:,}{'+' if count == COUNTED_MAX else ''}")
-                    for state, count in found.by_state.items()
-                ],
-                "skipped": sorted(obj.skipped.items()),
-                "refresh_seconds": REFRESH_SECONDS if found.is_at_work else None,
-            }
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, replay: Replay) -> dict[str, Any]:
+        found = progress(replay, now=timezone.now())
+        return {
+            "progress": found,
+            "badge": shown.badge(replay.state, TONES[ReplayState(replay.state)]),
+            "left": found.left and shown.span(found.left.total_seconds()),
+            "states": [
+                (shown.state_badge(state), state, f"{count:,}{'+' if count == COUNTED_MAX else ''}")
+                for state, count in found.by_state.items()
+            ],
+            "skipped": sorted(replay.skipped.items()),
+            "refresh_seconds": REFRESH_SECONDS if found.is_at_work else None,
+        }
 
     def actions_of_page(self, replay: Replay) -> tuple[str, ...]:
         fitting = {ReplayState.RUNNING: ("pause", "cancel"), ReplayState.PAUSED: ("resume", "cancel")}

@@ -34,18 +34,8 @@ class SubscriptionAdmin(base.SubscriptionAdmin):
     change_form_template = "admin/delivery/subscription/change_form.html"
     FIXED_FIELDS = (*base.SubscriptionAdmin.FIXED_FIELDS, *ADDED_FIELDS)
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None and request.user.has_perm(SEEN_WITH):
-            context["health"] = health_of(obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def page_context(self, request: HttpRequest, subscription: Subscription) -> dict[str, Any]:
+        return {"health": health_of(subscription)} if request.user.has_perm(SEEN_WITH) else {}
 
     @admin.display(description="receiver")
     def receiver(self, subscription: Subscription) -> str:

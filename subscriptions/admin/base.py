@@ -233,7 +233,13 @@ class BaseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             for name in (self.actions_of_page(obj) if obj else ())
             if (action := allowed.get(name))
         ]
+        if obj is not None:
+            context |= self.page_context(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """What the template of an object's page needs beside its fields."""
+        return {}
 
     def actions_of_page(self, obj: Any) -> tuple[str, ...]:
         """Those of `page_actions` that make sense as the object stands."""
